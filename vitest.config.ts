@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * Two projects: `node` needs nothing but Node (`npm test`), `peers` drives programs from Debian's packages
+ * (`npm run test:peers`; a missing program fails with the name of its package).
+ */
+export default defineConfig({
+  test: {
+    pool: 'threads',
+    projects: [
+      { extends: true, test: { name: 'node', include: ['test/**/*.test.ts'], exclude: ['test/peers/**', 'test/core/**'] } },
+      { extends: true, test: { name: 'peers', include: ['test/peers/**/*.test.ts'], testTimeout: 60_000, fileParallelism: false } },
+      { extends: true, test: { name: 'core', include: ['test/core/**/*.test.ts'], testTimeout: 120_000, fileParallelism: false } },
+    ],
+  },
+});
