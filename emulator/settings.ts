@@ -1,0 +1,45 @@
+/**
+ * What a sketch is told: the options of `run`, overridden by the settings in the image's manifest, so that an update can
+ * change a password or remove OTA altogether (design.md §7).
+ */
+export interface SketchSettings {
+  /** UDP port of ArduinoOTA; 0 lets the system choose. */
+  readonly otaPort: number;
+  readonly hostname?: string;
+  readonly password?: string;
+  readonly passwordHash?: string;
+  readonly mdns: boolean;
+  /** TCP port of `stream-update`; 0 lets the system choose. */
+  readonly streamPort: number;
+  /** File that `stream-update` installs at start. */
+  readonly streamFile?: string;
+}
+
+/** Settings as an image carries them: keys are the long options of `run`, values text. */
+export type ManifestSettings = Readonly<Record<string, string | number | boolean>>;
+
+/** The run's settings with an image's on top. Keys that mean nothing to a sketch are left to others. */
+export function mergeSettings(run: SketchSettings, image: ManifestSettings): SketchSettings {
+  const text = (key: string): string | undefined => (image[key] === undefined ? undefined : String(image[key]));
+  const number = (key: string): number | undefined => {
+    const value = Number(image[key]);
+    return image[key] === undefined || !Number.isInteger(value) || value < 0 || value > 0xffff ? undefined : value;
+  };
+  const merged: SketchSettings = { ...run };
+  return Object.assign(
+    merged,
+    defined({
+      otaPort: number('ota-port'),
+      hostname: text('hostname'),
+      password: text('password'),
+      passwordHash: text('password-hash'),
+      mdns: image['mdns'] === undefined ? undefined : String(image['mdns']) !== 'false',
+      streamPort: number('stream-port'),
+    }),
+  );
+}
+
+/** Drops the keys whose value is undefined. */
+export function defined<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never;
+}
