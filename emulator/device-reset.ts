@@ -6,7 +6,7 @@ export class DeviceReset extends Interruption {
   override readonly name = 'DeviceReset';
   readonly kind = 'reset';
   constructor(
-    readonly cause: Exclude<ResetCause, 'power-on'>,
+    override readonly cause: Exclude<ResetCause, 'power-on'>,
     /** `eraseConfigAndReset`: a hardware-watchdog reset that the SDK reports as External System (spec chapter 01 §2.3). */
     readonly reportedAsExternal = false,
   ) {

@@ -13,6 +13,10 @@ export interface SketchSettings {
   readonly streamPort: number;
   /** File that `stream-update` installs at start. */
   readonly streamFile?: string;
+  /** PEM of an RSA public key: the firmware verifies signatures. */
+  readonly publicKey?: string;
+  /** ATOMIC_FS_UPDATE build. */
+  readonly atomicFs: boolean;
 }
 
 /** Settings as an image carries them: keys are the long options of `run`, values text. */
@@ -25,18 +29,20 @@ export function mergeSettings(run: SketchSettings, image: ManifestSettings): Ske
     const value = Number(image[key]);
     return image[key] === undefined || !Number.isInteger(value) || value < 0 || value > 0xffff ? undefined : value;
   };
-  const merged: SketchSettings = { ...run };
-  return Object.assign(
-    merged,
-    defined({
+  const flag = (key: string): boolean | undefined => (image[key] === undefined ? undefined : image[key] === true);
+  return {
+    ...run,
+    ...defined({
       otaPort: number('ota-port'),
       hostname: text('hostname'),
       password: text('password'),
       passwordHash: text('password-hash'),
-      mdns: image['mdns'] === undefined ? undefined : String(image['mdns']) !== 'false',
+      mdns: flag('mdns'),
       streamPort: number('stream-port'),
+      publicKey: text('public-key'),
+      atomicFs: flag('atomic-fs'),
     }),
-  );
+  };
 }
 
 /** Drops the keys whose value is undefined. */

@@ -63,13 +63,20 @@ export class FaultEngine implements FlashFaults {
       typeof faults === 'string' ? parseFaults(faults) : ([faults].flat() as Fault[]).map((fault) => checkFault(fault));
     for (const fault of entries) {
       if ((NET_KINDS as readonly string[]).includes(fault.kind)) {
-        throw new RangeError(`fault "${formatFault(fault)}": network faults are not modelled yet; chip and power faults are`);
+        throw new RangeError(
+          `fault "${formatFault(fault)}": network faults are not modelled yet; chip and power faults are`,
+        );
       }
     }
     this.schedules.push({ entries: [...entries], seen: 0 });
     for (const fault of entries) {
       const { op, address } = fault.at;
-      this.emit({ type: 'fault.armed', spec: formatFault(fault), op: op ?? null, ...(address === undefined ? {} : { address }) });
+      this.emit({
+        type: 'fault.armed',
+        spec: formatFault(fault),
+        op: op ?? null,
+        ...(address === undefined ? {} : { address }),
+      });
     }
   }
 
@@ -111,7 +118,9 @@ export class FaultEngine implements FlashFaults {
 
   private isDue(schedule: Schedule, fault: Fault, phase: Phase, address: number | undefined): boolean {
     if (fault.at.address !== undefined) {
-      return address !== undefined && Math.floor(address / SECTOR_BYTES) === Math.floor(fault.at.address / SECTOR_BYTES);
+      return (
+        address !== undefined && Math.floor(address / SECTOR_BYTES) === Math.floor(fault.at.address / SECTOR_BYTES)
+      );
     }
     if (fault.at.phase !== 'any' && fault.at.phase !== phase) return false;
     return schedule.seen++ === fault.at.op;

@@ -5,8 +5,23 @@
  */
 
 export const POWER_KINDS = ['power-cut', 'reset', 'brown-out'] as const;
-export const CHIP_KINDS = ['erase-fail', 'program-fail', 'read-fail', 'write-drop', 'stuck-bits', 'worn-sector'] as const;
-export const NET_KINDS = ['net-loss', 'net-delay', 'net-reorder', 'net-stall', 'net-close', 'net-reset', 'net-refuse'] as const;
+export const CHIP_KINDS = [
+  'erase-fail',
+  'program-fail',
+  'read-fail',
+  'write-drop',
+  'stuck-bits',
+  'worn-sector',
+] as const;
+export const NET_KINDS = [
+  'net-loss',
+  'net-delay',
+  'net-reorder',
+  'net-stall',
+  'net-close',
+  'net-reset',
+  'net-refuse',
+] as const;
 export const PHASES = ['staging', 'fs', 'command', 'copy', 'clear', 'serial', 'app', 'any'] as const;
 export const NET_PHASES = ['udp', 'tcp', 'http'] as const;
 export const POINTS = ['before', 'inside', 'after'] as const;
@@ -40,7 +55,8 @@ export class FaultSpecError extends Error {
   override readonly name = 'FaultSpecError';
 }
 
-const includes = <T extends string>(list: readonly T[], text: string): text is T => (list as readonly string[]).includes(text);
+const includes = <T extends string>(list: readonly T[], text: string): text is T =>
+  (list as readonly string[]).includes(text);
 
 const isPowerKind = (kind: FaultKind): kind is PowerKind => includes(POWER_KINDS, kind);
 const isNetKind = (kind: FaultKind): kind is NetKind => includes(NET_KINDS, kind);
@@ -67,10 +83,12 @@ export function parseFault(text: string): Fault {
     place.address = Number.parseInt(where, 16);
   } else {
     const phases: readonly string[] = isNetKind(kind) ? NET_PHASES : PHASES;
-    if (!phases.includes(where)) return fail(`"${where}" is no phase of ${kind}; use ${phases.join(', ')} or an address 0x…`);
+    if (!phases.includes(where))
+      return fail(`"${where}" is no phase of ${kind}; use ${phases.join(', ')} or an address 0x…`);
     place.phase = where as Phase | NetPhase;
     const op = fields.shift();
-    if (op === undefined || !/^\d{1,9}$/.test(op)) return fail(`after "${where}:" stands which operation, counted from 0`);
+    if (op === undefined || !/^\d{1,9}$/.test(op))
+      return fail(`after "${where}:" stands which operation, counted from 0`);
     place.op = Number(op);
   }
   const point = fields.shift();

@@ -1,0 +1,218 @@
+/**
+ * The application: which sketch a booted image is (design.md §7), whether its bytes are sound, and its run on the
+ * device's one thread.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Kernels, Md5Stream } from '../assembly/host/kernels.ts';
+import { EspFlash } from '../flash/esp-class.ts';
+import type { FlashLayout } from '../flash/layouts.ts';
+import type { NorFlash } from '../flash/nor-flash.ts';
+import { Interruption } from '../flash/ports.ts';
+import { ArduinoOTA } from '../ota-services/arduino-ota/arduino-ota.ts';
+import type { OtaMdns } from '../ota-services/arduino-ota/ports.ts';
+import type { EbootCommandPort, Md5, Network, ServicePorts } from '../ota-services/ports.ts';
+import { Updater } from '../ota-services/updater.ts';
+import { type AppImage, readAppImage } from './app-image.ts';
+import type { DeviceClock } from './clock.ts';
+import { EXCEPTIONS, postMortem } from './crash.ts';
+import { DeviceReset } from './device-reset.ts';
+import type { Addresses, DeviceEvent, HostPort } from './events.ts';
+import type { Life } from './life.ts';
+import type { BootedImage } from './options.ts';
+import { chipClock, sketchClock, systemPort } from './ports.ts';
+import { ArduinoSerial, type Uart } from './serial.ts';
+import { mergeSettings, type SketchSettings } from './settings.ts';
+import { rsaVerifier } from './signing.ts';
+import { resolveSketch, type SketchChoice } from './sketch-choice.ts';
+import type { Core, Sketch, SketchFactory } from './sketches/sketch.ts';
+
+/** Between two rounds of `loop()` with nothing to do; whatever arrives ends it. */
+/** EXCCAUSE of code that is none. */
+const ILLEGAL_INSTRUCTION = 0;
+const IDLE_US = 10_000;
+/** MD5 computations that one life may have open. A sketch has one or two. */
+const MD5_STREAMS = 16;
+
+export interface AppParts {
+  readonly chip: NorFlash;
+  readonly layout: FlashLayout;
+  readonly flashMapSupport: boolean;
+  readonly kernels: Kernels;
+  readonly clock: DeviceClock;
+  readonly uart: Uart;
+  readonly emit: (event: DeviceEvent) => void;
+  /** `ESP.getResetReason()`. */
+  readonly resetReason: () => string;
+  readonly command: EbootCommandPort;
+  readonly network: Network;
+  readonly mdns: ((ports: ServicePorts) => OtaMdns) | undefined;
+  readonly freeHeap: number;
+  readonly chipId: number;
+  readonly bootStraps: () => number;
+  readonly settings: SketchSettings;
+  /** For images that do not say what they are. */
+  readonly sketch: SketchChoice;
+  readonly sketchFor: ((image: BootedImage) => SketchFactory | string | readonly string[] | undefined) | undefined;
+  readonly listening: (service: keyof Addresses, at: HostPort) => void;
+  /** `setup()` is done. */
+  readonly ready: () => void;
+  /** Counts a crash; returns how many there were before `setup()` ended, this one included. */
+  readonly crashed: () => number;
+}
+
+/** Runs the application until the device is reset or loses power: never returns. */
+export async function runApp(parts: AppParts, life: Life): Promise<never> {
+  const md5 = md5Source(parts.kernels, life);
+  const esp = new EspFlash({
+    chip: parts.chip,
+    clock: chipClock(parts.clock, life),
+    layout: parts.layout,
+    flashMapSupport: parts.flashMapSupport,
+    md5,
+  });
+  esp.sdkStart();
+  const size = esp.getSketchSize();
+  const sketchMd5 = esp.getSketchMD5();
+  const image = readAppImage(parts.chip, size);
+  const choice = chooseSketch(parts, image.manifest?.sketch, {
+    ...(image.manifest ? { version: image.manifest.version } : {}),
+    size,
+    md5: sketchMd5,
+    read: (address, length) => parts.chip.peek(address, length),
+  });
+  parts.emit({
+    type: 'app.start',
+    ...(image.manifest ? { version: image.manifest.version } : {}),
+    md5: sketchMd5,
+    size,
+    sketch: choice.name,
+    checksumOk: image.checksumOk,
+    ...(image.crcOk === undefined ? {} : { crcOk: image.crcOk }),
+    identity: image.damage !== undefined ? 'corrupt' : image.manifest || choice.byRule ? 'known' : 'unknown',
+  });
+  const crash = (cause: number, what: string): never => {
+    life.check();
+    parts.uart.send(postMortem(cause, image.entry));
+    parts.emit({
+      type: 'app.crash',
+      reason: `Exception (${cause}) ${EXCEPTIONS[cause] ?? ''}: ${what}`,
+      resets: parts.crashed(),
+    });
+    throw new DeviceReset('exception');
+  };
+  if (image.damage !== undefined) crash(ILLEGAL_INSTRUCTION, image.damage);
+  const core = makeCore(parts, life, esp, md5, image, crash);
+  try {
+    const sketches = choice.factories.map((factory) => factory(core));
+    for (const sketch of sketches) await sketch.setup?.();
+    parts.ready();
+    return await loopForever(sketches, life);
+  } catch (error) {
+    if (error instanceof Interruption) throw error;
+    // A sketch in TypeScript can fail in ways that C++ cannot; the device answers as to any fatal exception.
+    life.check();
+    return crash(29, error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function loopForever(sketches: readonly Sketch[], life: Life): Promise<never> {
+  for (;;) {
+    for (const sketch of sketches) await sketch.loop?.();
+    await life.idle(IDLE_US);
+  }
+}
+
+interface ChosenSketch {
+  readonly name: string;
+  readonly factories: readonly SketchFactory[];
+  readonly byRule: boolean;
+}
+
+/** 1. the manifest, 2. the rule given to the device, 3. the run's sketch. */
+function chooseSketch(parts: AppParts, manifest: readonly string[] | undefined, image: BootedImage): ChosenSketch {
+  if (manifest) return { ...resolveSketch(manifest), byRule: false };
+  const ruled = parts.sketchFor?.(image);
+  return ruled === undefined
+    ? { ...resolveSketch(parts.sketch), byRule: false }
+    : { ...resolveSketch(ruled), byRule: true };
+}
+
+function makeCore(
+  parts: AppParts,
+  life: Life,
+  esp: EspFlash,
+  md5: () => Md5,
+  image: AppImage,
+  crash: (cause: number, what: string) => never,
+): Core {
+  const { kernels, emit, network, chipId } = parts;
+  const settings = mergeSettings(parts.settings, image.manifest?.settings ?? {});
+  const clock = sketchClock(parts.clock, life);
+  const system = systemPort({ life, chipId, freeHeap: parts.freeHeap, bootStraps: parts.bootStraps });
+  const ports: ServicePorts = { clock, network, system, command: parts.command, md5, emit };
+  const Update = new Updater({ ...ports, flash: esp }, { atomicFs: settings.atomicFs });
+  if (settings.publicKey !== undefined) Update.installSignature(rsaVerifier(settings.publicKey));
+  const mdns = parts.mdns?.(ports);
+  return {
+    Serial: new ArduinoSerial(parts.uart, () => life.check()),
+    ESP: {
+      restart: () => system.restart(),
+      getResetReason: () => parts.resetReason(),
+      getChipId: () => chipId,
+      getSketchSize: () => esp.getSketchSize(),
+      getSketchMD5: () => esp.getSketchMD5(),
+      getFreeSketchSpace: () => esp.getFreeSketchSpace(),
+      getFreeHeap: () => system.freeHeap(),
+      flash: esp,
+    },
+    Update,
+    ArduinoOTA: new ArduinoOTA({
+      ports,
+      updater: Update,
+      eraseConfig: () => esp.eraseConfig(),
+      mdns,
+      defaultPort: settings.otaPort,
+    }),
+    WiFi: { localIP: () => network.address },
+    network,
+    settings,
+    clock,
+    delay: (ms) => clock.delay(ms),
+    yield: () => clock.yield(),
+    millis: () => clock.millis(),
+    micros: () => clock.micros(),
+    listening: parts.listening,
+    crash,
+    readFile: (path) => life.guard(readFile(path).catch(() => undefined)),
+    md5: (data) => Buffer.from(kernels.md5().update(data).digest()).toString('hex'),
+    log: (text) => emit({ type: 'sketch.log', text }),
+  };
+}
+
+/**
+ * The kernel's MD5 as the port wants it. A stream's slot goes back with its digest; a computation that nobody finished (an
+ * update that was broken off) gives it back when the life ends, or when another {@link MD5_STREAMS} were begun.
+ */
+function md5Source(kernels: Kernels, life: Life): () => Md5 {
+  const open: Md5Stream[] = [];
+  life.onEnd(() => {
+    for (const stream of open) stream.free();
+  });
+  return () => {
+    if (open.length === MD5_STREAMS) open.shift()!.free();
+    const stream = kernels.md5();
+    open.push(stream);
+    return {
+      update(data) {
+        if (!open.includes(stream)) throw new Error(`more than ${MD5_STREAMS} MD5 computations at once`);
+        stream.update(data);
+      },
+      digest() {
+        const digest = stream.digest();
+        open.splice(open.indexOf(stream), 1);
+        stream.free();
+        return digest;
+      },
+    };
+  };
+}

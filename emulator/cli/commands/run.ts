@@ -1,0 +1,252 @@
+/** `vesp run [image]`: a device that keeps running. Contract: design.md §4. */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { type Command, Option } from 'commander';
+import { createDevice, type Device, type DeviceOptions, type Stamped } from '../../index.ts';
+import { UserError } from '../errors.ts';
+import { HumanLog } from '../human-log.ts';
+import { parseCount, parsePort, parseSeconds } from '../numbers.ts';
+import { OnceWatch, parseUntil } from '../until.ts';
+
+const TIMEOUT_EXIT = 42;
+/** After a failed update the device serves this long, so that the uploader hears the error before the process ends. */
+const LAST_WORDS_MS = 300;
+
+interface RunOptions {
+  board?: string;
+  layout?: string;
+  flashSize?: string;
+  flashId?: string;
+  flash?: string;
+  sketch?: string;
+  host?: string;
+  otaPort: string;
+  hostname?: string;
+  password?: string;
+  passwordHash?: string;
+  streamPort: string;
+  streamFile?: string;
+  publicKey?: string;
+  atomicFs?: boolean;
+  core?: string;
+  bootloader: 'auto' | 'model' | 'native';
+  mdns?: boolean;
+  mdnsInterface?: string;
+  boot: 'flash' | 'download';
+  time: 'fast' | 'real';
+  seed: string;
+  fault: string[];
+  events?: string;
+  until?: string;
+  once?: boolean;
+  timeout?: string;
+}
+
+export function registerRunCommand(program: Command): void {
+  program
+    .command('run')
+    .argument('[image]', 'firmware (.bin) put in flash at every start, as a serial upload would')
+    .description('Start a virtual ESP8266 and keep it running until Ctrl-C.')
+    .optionsGroup('The chip:')
+    .option('--board <id>', 'board; see `vesp boards` (nodemcuv2)')
+    .option('--layout <name>', "flash layout; see `vesp layouts`; also auto, auto:max-fs, auto:no-fs (the board's)")
+    .option('--flash-size <size>', "512K, 1M, 2M, 4M, 8M or 16M (the layout's)")
+    .option('--flash-id <hex>', 'JEDEC id as getFlashChipId() shows it, e.g. 1640ef')
+    .option('--flash <file>', 'back the chip with a file, byte for byte; made if missing, kept between runs')
+    .addOption(
+      new Option('--boot <how>', 'GPIO0 at the first power-on').choices(['flash', 'download']).default('flash'),
+    )
+    .option('--core <version>', 'era of the Arduino core: master, or a release from 2.0.0 on (master)')
+    .addOption(
+      new Option('--bootloader <engine>', 'what runs eboot; there is only the model so far')
+        .choices(['auto', 'model', 'native'])
+        .default('auto'),
+    )
+    .optionsGroup('The firmware (for images that do not say it themselves):')
+    .option('--sketch <names>', 'basic-ota, stream-update or blank; several with commas (basic-ota)')
+    .option('--hostname <name>', 'ArduinoOTA.setHostname')
+    .option('--password <text>', 'ArduinoOTA.setPassword')
+    .option('--password-hash <hex>', 'ArduinoOTA.setPasswordHash')
+    .option('--stream-file <file>', 'image that stream-update installs at start')
+    .option('--public-key <file>', 'PEM key: the firmware verifies signatures')
+    .option('--atomic-fs', 'an ATOMIC_FS_UPDATE build')
+    .optionsGroup('The network:')
+    .option('--host <ip>', "the device's address: where it listens (127.0.0.1)")
+    .option('--ota-port <n>', 'UDP port of ArduinoOTA; 0 lets the system choose', '8266')
+    .option('--stream-port <n>', 'TCP port of stream-update', '8232')
+    .option('--mdns', 'advertise _arduino._tcp (when --host is not loopback)')
+    .option('--no-mdns', 'do not advertise')
+    .option('--mdns-interface <ip>', 'interface for multicast (--host)')
+    .optionsGroup('Time, chance and faults:')
+    .addOption(
+      new Option('--time <mode>', 'fast skips what nobody outside waits for').choices(['fast', 'real']).default('fast'),
+    )
+    .option('--seed <n>', 'all randomness of the device', '1')
+    .option('--fault <spec>', 'arm a fault, e.g. power-cut@copy:17:inside; repeatable', collect, [])
+    .optionsGroup('Watching, and when to end:')
+    .option('--events <file>', 'write every event as a line of JSON; with - to stdout, and nothing else there')
+    .option('--until <event>', 'end with 0 when it comes, e.g. app.start=2.0')
+    .option('--once', 'end with 0 when an update has been booted, with 1 when one failed')
+    .option('--timeout <seconds>', 'end with 42 after that time')
+    .action(async (image: string | undefined, options: RunOptions, command: Command) => {
+      process.exitCode = await run(image, options, command.getOptionValueSource('mdns') === 'cli');
+    });
+}
+
+const collect = (value: string, list: string[]): string[] => [...list, value];
+
+async function run(image: string | undefined, options: RunOptions, mdnsAsked: boolean): Promise<number> {
+  const until = options.until === undefined ? undefined : parseUntil(options.until);
+  const timeoutMs = options.timeout === undefined ? undefined : parseSeconds('--timeout', options.timeout) * 1000;
+  const deviceOptions = await deviceOptionsOf(image, options, mdnsAsked);
+  const events = options.events === undefined ? undefined : openEvents(options.events);
+  const log = new HumanLog(options.events === '-' ? process.stderr : process.stdout, options.events === '-');
+
+  let finish: (code: number) => void = () => {};
+  const finished = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  let fileFailed = false;
+  let device: Device;
+  try {
+    device = await createDevice({
+      ...deviceOptions,
+      onFlashFileError: (error) => {
+        fileFailed = true;
+        log.error(error.message);
+      },
+    });
+  } catch (error) {
+    throw asUserError(error);
+  }
+  const once = options.once ? new OnceWatch() : undefined;
+  device.events.subscribe((event: Stamped) => {
+    events?.write(event);
+    log.see(event);
+    if (until?.(event)) finish(0);
+    const result = once?.see(event);
+    if (result?.ok === true) {
+      // The new application has started; its first lines belong to the log.
+      device.settled().then(
+        () => finish(0),
+        () => {},
+      );
+    }
+    if (result?.ok === false) {
+      log.error(`the update failed: ${result.why}`);
+      setTimeout(() => finish(1), LAST_WORDS_MS);
+    }
+  });
+  const interrupt = (): void => finish(0);
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          log.error(`timeout: ${waitedFor(options)} within ${options.timeout} s`);
+          finish(TIMEOUT_EXIT);
+        }, timeoutMs);
+  try {
+    // The power loop runs from here on; what it cannot go on from (a port in use, a defect of ours) ends the run.
+    const failed = device.powerOn().then(
+      () => device.failed,
+      (error: unknown) => Promise.reject(error),
+    );
+    const code = await Promise.race([finished, failed]);
+    return fileFailed && code === 0 ? 1 : code;
+  } catch (error) {
+    throw asUserError(error, 1);
+  } finally {
+    clearTimeout(timer);
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+    await device.close();
+    events?.close();
+  }
+}
+
+const waitedFor = (options: RunOptions): string =>
+  options.until !== undefined
+    ? `no event ${options.until}`
+    : options.once
+      ? 'no update was booted'
+      : 'the run did not end';
+
+async function deviceOptionsOf(
+  image: string | undefined,
+  options: RunOptions,
+  mdnsAsked: boolean,
+): Promise<DeviceOptions> {
+  if (options.flashId !== undefined && !/^(0x)?[0-9a-f]{1,6}$/i.test(options.flashId)) {
+    throw new UserError(`--flash-id "${options.flashId}": wants up to six hex digits, e.g. 1640ef`);
+  }
+  if (options.passwordHash !== undefined && options.password !== undefined) {
+    throw new UserError('--password and --password-hash exclude each other: the first one set would win');
+  }
+  const seed = parseCount('--seed', options.seed);
+  return {
+    ...given('board', options.board),
+    ...given('layout', options.layout),
+    ...given('flashSize', options.flashSize),
+    ...(options.flashId === undefined ? {} : { flashId: Number.parseInt(options.flashId, 16) }),
+    ...given('image', image),
+    ...(options.sketch === undefined ? {} : { sketch: options.sketch.split(',').map((name) => name.trim()) }),
+    ota: {
+      port: parsePort('--ota-port', options.otaPort),
+      ...given('hostname', options.hostname),
+      ...given('password', options.password),
+      ...given('passwordHash', options.passwordHash),
+    },
+    stream: { port: parsePort('--stream-port', options.streamPort), ...given('file', options.streamFile) },
+    ...given('host', options.host),
+    ...(mdnsAsked ? given('mdns', options.mdns) : {}),
+    ...given('mdnsInterface', options.mdnsInterface),
+    clock: options.time,
+    seed,
+    ...given('flashFile', options.flash),
+    bootloader: options.bootloader,
+    ...given('core', options.core),
+    ...(options.publicKey === undefined ? {} : { publicKey: await readKey(options.publicKey) }),
+    ...given('atomicFs', options.atomicFs),
+    boot: options.boot,
+    faults: options.fault,
+    afterPowerCut: 'power-on',
+  };
+}
+
+async function readKey(path: string): Promise<string> {
+  const { readFile } = await import('node:fs/promises');
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UserError(`--public-key ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
+}
+
+/** Errors of the library that are the user's to mend become messages without a stack trace. */
+function asUserError(error: unknown, exitCode: 1 | 2 = 2): unknown {
+  const names = ['DeviceOptionError', 'FlashFileError', 'FaultSpecError', 'ListenError', 'RangeError'];
+  if (!(error instanceof Error) || !names.includes(error.name)) return error;
+  return new UserError(error.message, error.name === 'ListenError' ? 1 : exitCode);
+}
+
+/** The event stream as lines of JSON. */
+function openEvents(path: string): { write(event: Stamped): void; close(): void } {
+  if (path === '-') {
+    return { write: (event) => void process.stdout.write(`${JSON.stringify(event)}\n`), close() {} };
+  }
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'w');
+  } catch (error) {
+    throw new UserError(`--events ${path}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
+  }
+  return {
+    write: (event) => void writeSync(descriptor, `${JSON.stringify(event)}\n`),
+    close: () => closeSync(descriptor),
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * What a person sees of a running device: the serial line as it is, and between its lines short notes in words, set off by
+ * `--` and (on a terminal) colour.
+ */
+import { styleText } from 'node:util';
+import type { Addresses, HostPort, Stamped } from '../events.ts';
+
+type Style = 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
+
+export class HumanLog {
+  private readonly colour: boolean;
+  private readonly tty: boolean;
+  private atLineStart = true;
+  /** Notes that came while a serial line was being printed. */
+  private held: (() => void)[] = [];
+  private lastRedrawn = '';
+
+  constructor(
+    private readonly out: NodeJS.WriteStream,
+    /** With `--events -` there is no `ready` line. */
+    private readonly withoutReady: boolean,
+  ) {
+    this.tty = out.isTTY === true;
+    this.colour = this.tty && !process.env['NO_COLOR'];
+  }
+
+  see(event: Stamped): void {
+    switch (event.type) {
+      case 'serial.out':
+        return this.serial(event.text);
+      case 'device.ready':
+        return this.withoutReady ? undefined : this.line(readyLine(event.addresses), 'green');
+      case 'reset':
+        return this.note(`reset: ${event.cause}`, 'dim', true);
+      case 'power.off':
+        return this.note(
+          `power off${event.cause === 'fault' ? ' (fault)' : ''}`,
+          event.cause === 'fault' ? 'red' : 'dim',
+        );
+      case 'power.on':
+        return this.note('power on', 'dim', true);
+      case 'app.start':
+        return this.note(
+          `application ${event.version ?? 'without manifest'}: ${event.size} bytes, md5 ${event.md5}, sketch ${event.sketch}` +
+            (event.identity === 'corrupt' ? ', DAMAGED' : ''),
+          event.identity === 'corrupt' ? 'red' : 'cyan',
+        );
+      case 'ota.invite':
+        return this.note(
+          `${event.peer} invites: ${event.command === 0 ? 'sketch' : 'file system'}, ${event.size} bytes`,
+          'dim',
+        );
+      case 'ota.auth':
+        return this.note(
+          `${event.peer} ${event.ok ? 'knows the password' : 'has a wrong password'}`,
+          event.ok ? 'dim' : 'yellow',
+        );
+      case 'ota.connect':
+        return event.ok ? undefined : this.note(`${event.peer} cannot be reached by TCP`, 'yellow');
+      case 'update.begin':
+        return this.note(`update of the ${event.command} begins at 0x${event.address.toString(16)}`, 'dim');
+      case 'update.end':
+        return this.note(`update of ${event.size} bytes complete`, 'green');
+      case 'update.error':
+        return this.note(`update error ${event.code}: ${event.message}`, 'red');
+      case 'eboot.command':
+        return this.note(
+          `eboot copies ${event.size} bytes from 0x${event.source.toString(16)} to 0x${event.destination.toString(16)}`,
+          'dim',
+        );
+      case 'app.crash':
+        return this.note(`the application crashed: ${event.reason}`, 'red');
+      case 'device.dead':
+        return this.note(`the device is dead (${event.why}): ${event.message}`, 'red');
+      case 'device.frozen':
+        return this.note(`the device is frozen in ${event.where}: ${event.cure}`, 'yellow');
+      case 'device.thawed':
+        return this.note(`the device goes on (${event.where})`, 'dim');
+      case 'fault.armed':
+        return this.note(`fault armed: ${event.spec}`, 'yellow');
+      case 'fault.fired':
+        return this.note(`fault fired: ${event.spec}`, 'red');
+      case 'sketch.log':
+        return this.note(event.text, 'dim');
+      default:
+        return undefined;
+    }
+  }
+
+  error(message: string): void {
+    this.startLine();
+    process.stderr.write(`error: ${message}\n`);
+  }
+
+  /**
+   * A terminal redraws lines that end with CR (the progress of an update); in a file each gets a line of its own, once.
+   */
+  private serial(text: string): void {
+    if (!this.tty && text.endsWith('\r')) {
+      if (text === this.lastRedrawn) return;
+      this.lastRedrawn = text;
+    }
+    const lines = text.replaceAll('\r\n', '\n');
+    const shown = this.tty ? lines : lines.replaceAll('\r', '\n');
+    if (shown === '') return;
+    this.out.write(shown);
+    this.atLineStart = shown.endsWith('\n');
+    if (this.atLineStart) for (const print of this.held.splice(0)) print();
+  }
+
+  /** What happens to the device as a whole breaks into a serial line; the rest waits for its end. */
+  private note(text: string, style: Style, breaks = false): void {
+    const print = (): void => this.line(`-- ${text}`, style);
+    if (this.atLineStart || breaks) print();
+    else this.held.push(print);
+  }
+
+  private line(text: string, style: Style): void {
+    this.startLine();
+    this.out.write(`${this.colour ? styleText(style, text) : text}\n`);
+  }
+
+  private startLine(): void {
+    if (!this.atLineStart) this.out.write('\n');
+    this.atLineStart = true;
+    for (const print of this.held.splice(0)) print();
+  }
+}
+
+/** `ready ota=127.0.0.1:8266 …`: keys as in the event `device.ready`. */
+export function readyLine(addresses: Addresses): string {
+  const parts = Object.entries(addresses).map(([key, at]) => `${key}=${'path' in at ? at.path : address(at)}`);
+  return ['ready', ...parts].join(' ');
+}
+
+const address = ({ host, port }: HostPort): string => `${host}:${port}`;

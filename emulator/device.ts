@@ -1,0 +1,395 @@
+/** The device: its parts, how they are wired, and the verbs a user has. Contract: design.md §3. */
+import type { Kernels, SectorStore } from '../assembly/host/kernels.ts';
+import { loadKernels } from '../assembly/host/load.ts';
+import type { ResetCause } from '../eboot/reset-cause.ts';
+import { ResetState } from '../eboot/reset-state.ts';
+import { RtcMemory } from '../eboot/rtc-memory.ts';
+import { DOWNLOAD, FLASH_BOOT, type Straps } from '../eboot/straps.ts';
+import { roundUpToSector } from '../flash/geometry.ts';
+import { NorFlash } from '../flash/nor-flash.ts';
+import { AreaMap } from './area-map.ts';
+import { type BoardSetup, boardSetup } from './board-setup.ts';
+import { Boot } from './boot.ts';
+import { type DeviceClock, VirtualClock, WallClock } from './clock.ts';
+import {
+  type Addresses,
+  type DeviceEvent,
+  type DeviceEventType,
+  EventLog,
+  type EventOf,
+  type HostPort,
+  type Stamped,
+  type WaitOptions,
+} from './events.ts';
+import { FaultEngine } from './faults/engine.ts';
+import { parseFaults } from './faults/spec.ts';
+import { factoryImage, readImage } from './first-image.ts';
+import { FlashFile } from './flash-file.ts';
+import { type DeviceNetwork, makeDeviceNetwork } from './network/device-network.ts';
+import type { SimulatedNetwork } from './network/simulated-network.ts';
+import { DeviceOptionError, type DeviceOptions } from './options.ts';
+import { PowerLoop, type PowerState } from './power.ts';
+import { SeededRandom } from './random.ts';
+import { Uart } from './serial.ts';
+import { defined } from './settings.ts';
+import { checkSketch, type SketchChoice } from './sketch-choice.ts';
+
+const DEFAULT_SKETCH: readonly string[] = ['basic-ota'];
+const DEFAULT_OTA_PORT = 8266;
+const DEFAULT_STREAM_PORT = 8232;
+const DEFAULT_FREE_HEAP = 30_000;
+const FIRST_CHIP_ID = 0xc0ffee;
+/** Odd, so that every seed up to 2^24 has its own chip id. */
+const CHIP_ID_STEP = 0x9e3779;
+
+/** Everything that survives in the chip and the flash; the application's RAM is not among it. */
+export interface DeviceSnapshot {
+  readonly flash: Uint8Array;
+  readonly wear: Uint32Array;
+  readonly rtc: Uint8Array;
+  readonly straps: Readonly<Straps>;
+  readonly resetState: ReturnType<ResetState['snapshot']>;
+}
+
+/**
+ * Makes a device; it is off until {@link Device.powerOn}.
+ *
+ * @throws DeviceOptionError for unknown names, sizes that cannot be, an image that is none; FlashFileError for a flash file
+ *   of the wrong size, in use by another device, or on a full disk; FaultSpecError
+ * @example
+ * const device = await createDevice({ layout: '4m2m', image: 'firmware.bin', ota: { port: 0 } });
+ * await device.powerOn();
+ * console.log(device.address.ota);
+ * await device.close();
+ */
+export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
+  if (options.bootloader === 'native') {
+    throw new DeviceOptionError('bootloader native: there is no such engine yet; use model, or auto, which takes it');
+  }
+  const setup = boardSetup(options);
+  const sketch = options.sketch ?? DEFAULT_SKETCH;
+  checkSketch(sketch);
+  // Everything that can be wrong is looked at before the flash file is opened and locked.
+  for (const text of options.faults ?? []) parseFaults(text);
+  const image = options.image === undefined ? undefined : readImage(options.image, setup.capacityBytes);
+  const kernels = loadKernels();
+  const store = kernels.createChip(setup.capacityBytes);
+  let file: FlashFile | undefined;
+  let fresh = true;
+  if (options.flashFile !== undefined) {
+    const opened = FlashFile.open(options.flashFile, setup.capacityBytes, (error) => options.onFlashFileError?.(error));
+    file = opened.file;
+    fresh = opened.made;
+    store.overwrite(0, opened.content);
+  }
+  try {
+    return new Device({ options, setup, sketch, image, kernels, store, file, fresh });
+  } catch (error) {
+    file?.close();
+    throw error;
+  }
+}
+
+interface DeviceParts {
+  readonly options: DeviceOptions;
+  readonly setup: BoardSetup;
+  readonly sketch: SketchChoice;
+  readonly image: Uint8Array | undefined;
+  readonly kernels: Kernels;
+  readonly store: SectorStore;
+  readonly file: FlashFile | undefined;
+  /** The chip has never been written. */
+  readonly fresh: boolean;
+}
+
+/** A virtual ESP8266 board. Made by {@link createDevice}. */
+export class Device implements AsyncDisposable {
+  /** Everything that happens. */
+  readonly events: EventLog;
+  /** The NOR chip. `read` looks at bytes without device time and without events. */
+  readonly flash: { read(address: number, length: number): Uint8Array; readonly chip: NorFlash };
+  /** RTC memory, 1024 bytes of which 512 are the user's. */
+  readonly rtc: RtcMemory;
+  /** Pin levels; they count at the next hardware reset. */
+  readonly straps: Straps;
+  readonly faults: FaultEngine;
+  readonly serial: {
+    /** Everything the device sent on UART0 so far (at least the last MiB), latin1. */
+    text(): string;
+    /** Types something into the device. */
+    write(text: string): void;
+  };
+  readonly board: string;
+  readonly layout: string;
+  /** Rejects when the device cannot go on: a port is in use, or a defect of ours. */
+  readonly failed: Promise<never>;
+
+  private readonly clock: DeviceClock;
+  private readonly power: PowerLoop;
+  private readonly boot: Boot;
+  private readonly resetState = new ResetState();
+  private readonly net: DeviceNetwork;
+  private readonly host: string;
+  private readonly file: FlashFile | undefined;
+  private addresses: Addresses = {};
+  private shownAddresses: string | undefined;
+  private closing: Promise<void> | undefined;
+
+  /** @internal use {@link createDevice} */
+  constructor(parts: DeviceParts) {
+    const { options, setup, kernels } = parts;
+    const seed = options.seed ?? 1;
+    const random = new SeededRandom(seed);
+    const mode = options.clock ?? 'fast';
+    const host = options.host ?? '127.0.0.1';
+    const otaPort = options.ota?.port ?? DEFAULT_OTA_PORT;
+
+    this.host = host;
+    this.board = setup.board.id;
+    this.layout = setup.layoutName;
+    this.file = parts.file;
+    this.clock = mode === 'virtual' ? new VirtualClock() : new WallClock(mode);
+    this.events = new EventLog(() => this.clock.nowUs());
+    const areas = new AreaMap(setup.layout);
+    const emit = (event: DeviceEvent): void => {
+      areas.see(event);
+      this.events.emit(event);
+    };
+
+    this.faults = new FaultEngine(() => this.boot.phase, random.stream('faults'), emit);
+    const chip = new NorFlash({
+      part: setup.part,
+      store: parts.store,
+      clock: this.clock,
+      emit,
+      areaOf: (address) => areas.of(address),
+      faults: this.faults,
+      ...(parts.file ? { mirror: parts.file } : {}),
+    });
+    this.flash = { chip, read: (address, length) => chip.peek(address, length) };
+    if (parts.image) chip.load(0, eraseTail(parts.image));
+    else if (parts.fresh && options.boot !== 'download') {
+      chip.load(
+        0,
+        factoryImage({
+          sketch: typeof parts.sketch === 'function' ? ['blank'] : [parts.sketch].flat(),
+          layoutName: setup.layoutName,
+          core: options.core,
+          seed,
+          mode: setup.board.flashMode,
+          freqMHz: setup.board.flashFreqMHz,
+        }),
+      );
+    }
+
+    const ramNoise = random.stream('ram');
+    this.rtc = new RtcMemory({
+      noise: (bytes) => ramNoise.fill(bytes),
+      flipBits: (bytes) => flipSomeBits(bytes, ramNoise),
+      emit,
+    });
+    this.straps = { ...(options.boot === 'download' ? DOWNLOAD : FLASH_BOOT) };
+    const uart = new Uart(emit, () => this.power.currentLife?.wake());
+    this.serial = { text: () => uart.text(), write: (text) => uart.receive(text) };
+    this.net = makeDeviceNetwork({
+      host,
+      mode,
+      clock: this.clock,
+      emit,
+      fail: (error) => this.power.giveUp(error),
+      ...(options.mdnsInterface === undefined ? {} : { mdnsInterface: options.mdnsInterface }),
+    });
+    this.boot = new Boot({
+      chip,
+      rtc: this.rtc,
+      kernels,
+      clock: this.clock,
+      uart,
+      emit,
+      areas,
+      faults: this.faults,
+      resetState: this.resetState,
+      straps: this.straps,
+      random,
+      core: options.core,
+      setup,
+      net: this.net,
+      freeHeap: options.freeHeap ?? DEFAULT_FREE_HEAP,
+      chipId: options.chipId ?? (FIRST_CHIP_ID + (seed - 1) * CHIP_ID_STEP) & 0xffffff,
+      settings: {
+        otaPort,
+        ...defined({
+          hostname: options.ota?.hostname,
+          password: options.ota?.password,
+          passwordHash: options.ota?.passwordHash,
+          streamFile: options.stream?.file,
+          publicKey: options.publicKey,
+        }),
+        mdns: options.mdns ?? !host.startsWith('127.'),
+        streamPort: options.stream?.port ?? DEFAULT_STREAM_PORT,
+        atomicFs: options.atomicFs ?? false,
+      },
+      sketch: parts.sketch,
+      sketchFor: options.sketchFor,
+      listening: (service: keyof Addresses, at: HostPort) => {
+        this.addresses = { ...this.addresses, [service]: at };
+      },
+      settle: (state: PowerState) => this.settle(state),
+    });
+    this.power = new PowerLoop({
+      clock: this.clock,
+      emit,
+      boot: (life, cause, reset) => {
+        this.addresses = {};
+        return this.boot.run(life, cause, reset);
+      },
+      onPowerLost: () => void this.rtc.reset('power-on'),
+      afterPowerCut: options.afterPowerCut ?? 'stay-off',
+    });
+    this.failed = this.power.failed;
+    for (const text of options.faults ?? []) this.faults.arm(text);
+  }
+
+  /** Where the services of the running sketch listen: the ports that port 0 chose. Empty while none does. */
+  get address(): Addresses {
+    return this.addresses;
+  }
+
+  /** What the present start came to; undefined while it is under way or when power is off. */
+  get state(): PowerState | undefined {
+    return this.power.state;
+  }
+
+  /**
+   * Plugs the device in and waits for what comes of it: `running` when `setup()` is done and the sockets are bound,
+   * `download` in the serial loader, `dead` when nothing comes. With `clock: 'virtual'` a sketch that sleeps in `setup()`
+   * needs {@link Device.advance} meanwhile.
+   *
+   * @throws Error when it is on already, and when the sketch's port is taken (`ListenError`)
+   */
+  powerOn(): Promise<PowerState> {
+    this.checkOpen();
+    return this.power.on();
+  }
+
+  /** Pulls the plug: RTC memory and RAM are lost. Does nothing when it is off. */
+  powerOff(): Promise<void> {
+    return this.power.off();
+  }
+
+  /**
+   * Resets the running device, as its button does with `external`; resolves as {@link Device.powerOn}.
+   * A device restored from a snapshot is held in reset: this starts it, with its RTC memory.
+   */
+  reset(cause: Exclude<ResetCause, 'power-on'> = 'external'): Promise<PowerState> {
+    this.checkOpen();
+    if (this.held) {
+      this.held = false;
+      return this.power.launch(cause);
+    }
+    return this.power.reset(cause);
+  }
+
+  /** What the start under way comes to, or the present state. Rejects as {@link Device.failed}. */
+  settled(): Promise<PowerState> {
+    return this.power.settled();
+  }
+
+  /** Waits for the next event of a type; see {@link EventLog.next}. */
+  next<T extends DeviceEventType>(type: T, options?: WaitOptions<T>): Promise<Stamped<EventOf<T>>> {
+    return this.events.next(type, options);
+  }
+
+  /** Moves virtual time. @throws Error on a device with another clock */
+  async advance(us: number): Promise<void> {
+    if (!(this.clock instanceof VirtualClock)) throw new Error("advance() needs a device made with clock: 'virtual'");
+    await this.clock.advance(us);
+  }
+
+  /** The peers' side of the simulated network. @throws Error on a device with another clock */
+  get network(): SimulatedNetwork {
+    if (!this.net.simulated) throw new Error("device.network needs a device made with clock: 'virtual'");
+    return this.net.simulated;
+  }
+
+  /** Flash, wear, RTC memory and straps as they are. */
+  snapshot(): DeviceSnapshot {
+    const { chip } = this.flash;
+    return {
+      flash: chip.peek(0, chip.capacityBytes),
+      wear: chip.wearCounts(),
+      rtc: this.rtc.snapshot(),
+      straps: { ...this.straps },
+      resetState: this.resetState.snapshot(),
+    };
+  }
+
+  /**
+   * Puts a snapshot back. The application's RAM is not in it, so the device is then held in reset: `reset('external')`
+   * starts it with RTC memory as it was, `powerOn()` after a loss of power.
+   *
+   * @throws RangeError when it was taken from a chip of another size
+   */
+  async restore(snapshot: DeviceSnapshot): Promise<void> {
+    const { chip } = this.flash;
+    if (snapshot.flash.length !== chip.capacityBytes) {
+      throw new RangeError(
+        `snapshot of a chip with ${snapshot.flash.length} bytes; this one has ${chip.capacityBytes}`,
+      );
+    }
+    await this.power.off();
+    chip.load(0, snapshot.flash);
+    chip.restoreWear(snapshot.wear);
+    this.rtc.restore(snapshot.rtc);
+    Object.assign(this.straps, snapshot.straps);
+    this.resetState.restore(snapshot.resetState);
+    this.held = true;
+  }
+
+  /** Powers the device off and gives everything back. A closed device stays closed. */
+  close(): Promise<void> {
+    this.closing ??= this.power.off().then(() => this.file?.close());
+    return this.closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private held = false;
+
+  private checkOpen(): void {
+    if (this.closing) throw new Error('the device is closed');
+  }
+
+  /** This start came to something: tells where it listens, when that is news. */
+  private settle(state: PowerState): void {
+    const addresses = JSON.stringify(this.addresses);
+    if (addresses !== this.shownAddresses) {
+      this.shownAddresses = addresses;
+      this.events.emit({
+        type: 'device.ready',
+        board: this.board,
+        layout: this.layout,
+        host: this.host,
+        addresses: this.addresses,
+      });
+    }
+    this.power.settle(state);
+  }
+}
+
+/** A serial upload erases whole sectors: what follows the image in its last one is 0xFF. */
+function eraseTail(image: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(roundUpToSector(image.length)).fill(0xff);
+  bytes.set(image);
+  return bytes;
+}
+
+/** A brown-out leaves most of the RAM alone: about one bit in a hundred flips. */
+function flipSomeBits(bytes: Uint8Array, random: SeededRandom): void {
+  for (let flips = Math.ceil((bytes.length * 8) / 100); flips > 0; flips--) {
+    const bit = random.below(bytes.length * 8);
+    bytes[bit >> 3]! ^= 1 << (bit & 7);
+  }
+}

@@ -1,0 +1,90 @@
+/** What a device is made of. Contract in the names: design.md §3. */
+
+import type { ClockMode } from './clock.ts';
+import type { ManifestSettings } from './settings.ts';
+import type { SketchFactory } from './sketches/sketch.ts';
+
+/** The firmware about to start, as `sketchFor` sees it. */
+export interface BootedImage {
+  /** From the manifest, if there is one. */
+  readonly version?: string;
+  /** Bytes, eboot included: `ESP.getSketchSize()`. */
+  readonly size: number;
+  /** Lower-case hex MD5 of those bytes: `ESP.getSketchMD5()`. */
+  readonly md5: string;
+  /** Reads the chip. */
+  read(address: number, length: number): Uint8Array;
+}
+
+export interface DeviceOptions {
+  /** A board id of `boards.json` (`nodemcuv2`). */
+  board?: string;
+  /** A flash layout (the board's default); `auto`, `auto:max-fs`, `auto:no-fs` choose by the chip's size. */
+  layout?: string;
+  /** Chip size in bytes, or a text such as `4M` (the layout's). */
+  flashSize?: number | string;
+  /** JEDEC id as `getFlashChipId()` shows it (a Winbond part of that size). */
+  flashId?: number;
+  /**
+   * Firmware put in flash before the first start, as a serial upload would: a path, bytes, or what `buildImage` made.
+   * Without it: what the flash file holds, or else a factory image made for `sketch`.
+   */
+  image?: string | Uint8Array;
+  /** What firmware without a manifest does: names of sketches, or one of your own (`basic-ota`). */
+  sketch?: string | readonly string[] | SketchFactory;
+  /** A rule for images without a manifest; `undefined` leaves it to `sketch`. */
+  sketchFor?: (image: BootedImage) => SketchFactory | string | readonly string[] | undefined;
+  ota?: {
+    /** UDP port (8266); 0 lets the system choose. */
+    port?: number;
+    password?: string;
+    /** Stored verbatim, as `setPasswordHash` does. */
+    passwordHash?: string;
+    hostname?: string;
+  };
+  stream?: {
+    /** TCP port of the sketch `stream-update` (8232); 0 lets the system choose. */
+    port?: number;
+    /** File that `stream-update` installs at start. */
+    file?: string;
+  };
+  /** The device's IPv4 address: where it listens (127.0.0.1). */
+  host?: string;
+  /** Advertise by mDNS (when `host` is not loopback). */
+  mdns?: boolean;
+  /** IPv4 address of the interface for mDNS (`host`). */
+  mdnsInterface?: string;
+  /** `fast`, `real`, or `virtual`, which opens no sockets (`fast`). */
+  clock?: ClockMode;
+  /** All randomness of the device (1). */
+  seed?: number;
+  /** Back the chip with a file. */
+  flashFile?: string;
+  /** Which bootloader runs; `auto` takes the model, as there is no native engine yet. */
+  bootloader?: 'auto' | 'model' | 'native';
+  /** Era of the core (`master`). */
+  core?: string;
+  /** PEM of an RSA public key: installs signature verification. */
+  publicKey?: string;
+  /** ATOMIC_FS_UPDATE build. */
+  atomicFs?: boolean;
+  /** Straps at the first power-on: GPIO0 low starts the serial loader (`flash`). */
+  boot?: 'flash' | 'download';
+  /** Faults to arm, in the grammar of design.md §8. */
+  faults?: readonly string[];
+  /** What follows a power cut by a fault: it stays off until `powerOn()`, or power comes back at once (`stay-off`). */
+  afterPowerCut?: 'stay-off' | 'power-on';
+  /** Bytes of free heap that the firmware sees at start (30,000). */
+  freeHeap?: number;
+  /** 24-bit chip id (from the seed; 0xc0ffee for seed 1). */
+  chipId?: number;
+  /** Told when the flash file can no longer be written. */
+  onFlashFileError?: (error: Error) => void;
+}
+
+/** A device that cannot be made from what was given: says what, where, and what to do. */
+export class DeviceOptionError extends Error {
+  override readonly name = 'DeviceOptionError';
+}
+
+export type { ManifestSettings };

@@ -1,0 +1,15 @@
+/** The sketches that come with the emulator, by the names of `--sketch`. */
+import { basicOta } from './basic-ota.ts';
+import type { SketchFactory } from './sketch.ts';
+import { streamUpdate } from './stream-update.ts';
+
+/** Firmware without any update service: after it only the serial loader helps. */
+const blank: SketchFactory = () => ({});
+
+export const SKETCHES: Readonly<Record<string, SketchFactory>> = {
+  'basic-ota': basicOta,
+  'stream-update': streamUpdate,
+  blank,
+};
+
+export const SKETCH_NAMES: readonly string[] = Object.keys(SKETCHES);
