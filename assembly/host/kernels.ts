@@ -37,6 +37,8 @@ export interface SectorStore {
   program(address: number, data: Uint8Array): number;
   /** Sets one sector to 0xFF. */
   eraseSector(sector: number): void;
+  /** What erasing sector `to` and programming the bytes of sector `from` into it leaves; both are sector indexes. */
+  copySector(from: number, to: number): void;
   /** Sets bytes to whatever is given, as no chip can: images at start, torn states, bit rot. */
   overwrite(address: number, data: Uint8Array): void;
   /** True when every byte of the range is 0xFF. */
