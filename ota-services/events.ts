@@ -16,6 +16,19 @@ export type OtaEvent =
   | { type: 'ota.error'; peer: string; code: number; name: string }
   | { type: 'ota.end'; peer: string; ok: boolean; reboot: boolean };
 
+/** `length` of a response: bytes of its body, 0 as long as that is unknown (chunked). `bytes`: of the file so far. */
+export type HttpEvent =
+  | { type: 'http.request'; peer: string; method: string; path: string }
+  | {
+      type: 'http.upload';
+      peer: string;
+      field: string;
+      filename: string;
+      bytes: number;
+      state: 'start' | 'end' | 'aborted';
+    }
+  | { type: 'http.response'; peer: string; status: number; length: number };
+
 /** First 256 bytes of what crossed a wire, base64. */
 export type WireEvent = {
   type: 'wire.in' | 'wire.out';
@@ -28,4 +41,4 @@ export type WireEvent = {
 /** One handler holds the device's only thread (spec chapter 03 §7); a reset or the peer's end revives it. */
 export type FrozenEvent = { type: 'device.frozen' | 'device.thawed'; where: string; cure: string };
 
-export type ServiceEvent = UpdateEvent | OtaEvent | WireEvent | FrozenEvent;
+export type ServiceEvent = UpdateEvent | OtaEvent | HttpEvent | WireEvent | FrozenEvent;

@@ -77,6 +77,8 @@ export interface TcpListener {
 export interface Network {
   /** The station's IPv4 address. */
   readonly address: string;
+  /** Dotted; without it 255.255.255.0. */
+  readonly netmask?: string;
   /** Rejects with an Error when the port is taken. Port 0: the system chooses. */
   bindUdp(port: number): Promise<UdpSocket>;
   /** Joins `group` on the interface; several sockets on one machine share the port. */
