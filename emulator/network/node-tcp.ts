@@ -1,0 +1,166 @@
+/**
+ * A TCP connection of the operating system, shown as lwIP and `WiFiClient` would (spec chapter 03 §6.3, §7).
+ *
+ * What differs from the chip, because Node's sockets do not tell: `flush` ends when the bytes are in the kernel, not when
+ * the peer's TCP acknowledged them; a peer can be some 100 KB ahead in the kernel's buffers, although the device sees no
+ * more than its window; and a RST is noticed late while a full window lies unread.
+ */
+import type { Socket } from 'node:net';
+import type { Emit } from '../../flash/ports.ts';
+import type { WireEvent } from '../../ota-services/events.ts';
+import type { Address, TcpConnection } from '../../ota-services/ports.ts';
+import type { Life } from '../life.ts';
+import { ByteQueue } from './byte-queue.ts';
+import { Signal } from './signal.ts';
+import { inNetworkContext, wallTimer, wireEvent } from './wire.ts';
+
+/** After our FIN, the peer has so long for its own (lwIP: `TCP_FIN_WAIT_TIMEOUT`). */
+const FIN_WAIT_MS = 20_000;
+
+export interface NodeTcpOptions {
+  readonly life: Life;
+  readonly emit: Emit<WireEvent>;
+  readonly windowBytes: number;
+}
+
+export class NodeTcpConnection implements TcpConnection {
+  readonly local: Address;
+  readonly remote: Address;
+  /** Received and not read; may hold more than the window, as the kernel hands over what it has. */
+  private readonly incoming = new ByteQueue();
+  private readonly changed: Signal;
+  private readonly progressed: Signal;
+  private ended = false;
+  private closed = false;
+  private over = false;
+  private unsentBytes = 0;
+  private linger: NodeJS.Timeout | undefined;
+
+  /** @param socket connected, `allowHalfOpen`, without listeners that consume its data */
+  constructor(
+    private readonly socket: Socket,
+    private readonly options: NodeTcpOptions,
+  ) {
+    this.local = { address: socket.localAddress ?? '0.0.0.0', port: socket.localPort ?? 0 };
+    this.remote = { address: socket.remoteAddress ?? '0.0.0.0', port: socket.remotePort ?? 0 };
+    const { life } = options;
+    this.changed = new Signal(life, wallTimer);
+    this.progressed = new Signal(life, wallTimer);
+    const forget = life.onEnd(() => this.reset());
+    socket.setNoDelay(true);
+    // Whatever goes wrong ends in 'close'; that is all lwIP's user hears, too.
+    socket.on('error', () => {});
+    socket.on('data', (data) => this.receive(data));
+    socket.on('end', () => this.receiveFin());
+    socket.on('close', () => {
+      forget();
+      clearTimeout(this.linger);
+      this.over = true;
+      this.unsentBytes = 0;
+      this.progressed.fire();
+      this.notify();
+    });
+  }
+
+  available(): number {
+    this.options.life.check();
+    return Math.min(this.incoming.length, this.options.windowBytes);
+  }
+
+  read(max: number): Uint8Array {
+    const data = this.incoming.take(Math.min(max, this.available()));
+    if (!this.closed && this.incoming.length < this.options.windowBytes && this.socket.isPaused()) this.socket.resume();
+    return data;
+  }
+
+  peek(max: number): Uint8Array {
+    return this.incoming.peek(Math.min(max, this.available()));
+  }
+
+  connected(): boolean {
+    this.options.life.check();
+    return !this.over && !this.closed && !this.finReceived;
+  }
+
+  /** A FIN behind more than the window cannot have come yet, even if the kernel has it. */
+  private get finReceived(): boolean {
+    return this.ended && this.incoming.length <= this.options.windowBytes;
+  }
+
+  write(data: Uint8Array): boolean {
+    if (!this.connected() || !this.socket.writable) return false;
+    if (data.length === 0) return true;
+    this.options.emit(wireEvent('wire.out', 'tcp', this.remote, data));
+    this.unsentBytes += data.length;
+    // A copy: the kernel may take it later than the caller reuses its buffer.
+    this.socket.write(data.slice(), () => {
+      this.unsentBytes = Math.max(0, this.unsentBytes - data.length);
+      this.progressed.fire();
+    });
+    return true;
+  }
+
+  async wait(ms: number): Promise<void> {
+    await this.changed.wait(ms * 1000);
+  }
+
+  async flush(ms: number): Promise<void> {
+    this.options.life.check();
+    while (this.unsentBytes > 0 && (await this.progressed.wait(ms * 1000)));
+  }
+
+  close(): void {
+    if (this.closed || this.options.life.ended) return;
+    if (this.incoming.length > 0 || this.socket.readableLength > 0) {
+      this.abort();
+      return;
+    }
+    this.closed = true;
+    if (this.over) return;
+    this.socket.end();
+    // What still comes is acknowledged and forgotten, until the peer's FIN.
+    this.socket.resume();
+    this.linger = setTimeout(() => this.reset(), FIN_WAIT_MS);
+  }
+
+  abort(): void {
+    this.closed = true;
+    this.incoming.clear();
+    this.reset();
+  }
+
+  private receive(data: Buffer): void {
+    if (this.closed) return;
+    this.options.emit(wireEvent('wire.in', 'tcp', this.remote, data));
+    this.incoming.push(data);
+    if (this.incoming.length >= this.options.windowBytes) this.socket.pause();
+    this.notify();
+  }
+
+  private receiveFin(): void {
+    if (this.closed || this.over) return;
+    this.ended = true;
+    if (this.incoming.length === 0) this.reset();
+    this.notify();
+  }
+
+  private reset(): void {
+    if (this.socket.destroyed) return;
+    this.over = true;
+    resetSocket(this.socket);
+  }
+
+  private notify(): void {
+    const { life } = this.options;
+    if (life.ended) return;
+    inNetworkContext(life, () => this.changed.fire());
+    life.wake();
+  }
+}
+
+/** RST, now. A plain close where the system refuses one: not connected yet, or our FIN is just leaving. */
+export function resetSocket(socket: Socket): void {
+  const finLeaving = socket.writableEnded && !socket.writableFinished;
+  if (!socket.connecting && !finLeaving) socket.resetAndDestroy();
+  socket.destroy();
+}
