@@ -4,7 +4,14 @@ import type { ResetCause } from './reset-cause.ts';
 export type BootEvent =
   | { type: 'reset'; cause: ResetCause; rtcKept: boolean }
   | { type: 'straps'; gpio0: 0 | 1; gpio2: 0 | 1; gpio15: 0 | 1; latched: number }
-  | { type: 'rom.boot'; rstCause: number; bootMode: [number, number]; segments: number; checksumOk: boolean; failure?: string }
+  | {
+      type: 'rom.boot';
+      rstCause: number;
+      bootMode: [number, number];
+      segments: number;
+      checksumOk: boolean;
+      failure?: string;
+    }
   | { type: 'eboot.start'; engine: 'model' | 'native'; version: string }
   | { type: 'eboot.command'; action: number; source: number; destination: number; size: number }
   | { type: 'eboot.copy'; sector: number; skipped: boolean }
