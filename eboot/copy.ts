@@ -124,8 +124,8 @@ class Unpacker {
     private next: number,
   ) {
     const { era, ram } = context;
-    const { input, dictionary } = era.ram.unpack!;
-    this.stream = new Inflate(ram.view(input, INPUT_BYTES), ram.view(dictionary, DICTIONARY_BYTES));
+    const { input, dictionary, undecodable } = era.ram.unpack!;
+    this.stream = new Inflate(ram.view(input, INPUT_BYTES), ram.view(dictionary, DICTIONARY_BYTES), undecodable);
   }
 
   /** False: the gzip header is not acceptable. */

@@ -5,6 +5,8 @@
  * running the builds.
  */
 
+import type { UndecodableDistance } from './inflate.ts';
+
 /** A build, named after the release that the spec names it by. */
 export type EraName =
   | '2.0.0'
@@ -44,6 +46,8 @@ export interface EraRam {
     readonly input: number;
     /** 32768 bytes: ring of the latest output. */
     readonly dictionary: number;
+    /** The distance that an undecodable distance code stands for: what lies three places before the tables. */
+    readonly undecodable: UndecodableDistance;
   };
   /** 4096 bytes: what the destination holds, for builds that compare. */
   readonly compare?: number;
@@ -127,7 +131,10 @@ const RAM_GZIP = {
   segmentHeader: 0x3fffff40,
   returnAddress: 0x3fffff5c,
 };
-const UNPACK_3 = { word: 0x3fffe9f0, input: 0x3ffe8000, dictionary: 0x3ffe9004 };
+/** The bytes before the tables differ between 2.7.x and 3.x, where it is entry 27 of the lengths. */
+const UNDECODABLE_2 = { base: 2827, extraBits: 1 };
+const UNDECODABLE_3 = { base: 227, extraBits: 5 };
+const UNPACK_3 = { word: 0x3fffe9f0, input: 0x3ffe8000, dictionary: 0x3ffe9004, undecodable: UNDECODABLE_3 };
 
 /** Oldest first. 2.7.0 sends RDID through the SPI registers before a copy; the modelled chip answers, so it copies. */
 export const ERAS: readonly Era[] = [
@@ -169,7 +176,7 @@ export const ERAS: readonly Era[] = [
       segmentHeader: 0x3fffff10,
       returnAddress: 0x3fffff2c,
       vital: { more: 0x4010f00c, last: 0x4010f02c },
-      unpack: { word: 0x3fffe9c0, input: 0x3fff0000, dictionary: 0x3ffe8000 },
+      unpack: { word: 0x3fffe9c0, input: 0x3fff0000, dictionary: 0x3ffe8000, undecodable: UNDECODABLE_2 },
     },
   },
   {
@@ -179,7 +186,7 @@ export const ERAS: readonly Era[] = [
     ram: {
       ...RAM_GZIP,
       vital: { more: 0x4010f00c, last: 0x4010f02c },
-      unpack: { word: 0x3fffe9f0, input: 0x3fff0000, dictionary: 0x3ffe8000 },
+      unpack: { word: 0x3fffe9f0, input: 0x3fff0000, dictionary: 0x3ffe8000, undecodable: UNDECODABLE_2 },
     },
   },
   {
@@ -190,7 +197,7 @@ export const ERAS: readonly Era[] = [
     ram: {
       ...RAM_GZIP,
       vital: { more: 0x4010f00c, last: 0x4010f02c },
-      unpack: { word: 0x3fffe9f0, input: 0x3fff1000, dictionary: 0x3ffe8000 },
+      unpack: { word: 0x3fffe9f0, input: 0x3fff1000, dictionary: 0x3ffe8000, undecodable: UNDECODABLE_2 },
       compare: 0x3fff0000,
     },
   },
@@ -201,7 +208,7 @@ export const ERAS: readonly Era[] = [
     ram: {
       ...RAM_GZIP,
       vital: { more: 0x4010f00c, last: 0x4010f02c },
-      unpack: { word: 0x3fffe9f0, input: 0x3fff1000, dictionary: 0x3ffe8000 },
+      unpack: { word: 0x3fffe9f0, input: 0x3fff1000, dictionary: 0x3ffe8000, undecodable: UNDECODABLE_2 },
     },
   },
   {

@@ -62,9 +62,12 @@ for (let symbol = 0, base = 1; symbol < 30; symbol++) {
   DISTANCE_BASE[symbol] = base;
   base += 1 << DISTANCE_EXTRA_BITS[symbol]!;
 }
-/** What the index -3 meets: the tables lie one after another, so it finds entry 27 of the lengths. */
-const UNDECODABLE_DISTANCE_BASE = 227;
-const UNDECODABLE_DISTANCE_EXTRA = 5;
+
+/** What the unchecked error value finds as a table index: a distance of `base` plus the next `extraBits` bits. */
+export interface UndecodableDistance {
+  readonly base: number;
+  readonly extraBits: number;
+}
 
 /**
  * A canonical Huffman code, complete or not. An over-subscribed one is no error: codes are given out in order of length
@@ -151,6 +154,7 @@ export class Inflate {
   constructor(
     readonly input: Uint8Array,
     private readonly dictionary: Uint8Array,
+    private readonly undecodable: UndecodableDistance = { base: 227, extraBits: 5 },
   ) {
     if (input.length !== INPUT_BYTES)
       throw new RangeError(`input window of ${input.length} bytes: ${INPUT_BYTES} wanted`);
@@ -433,9 +437,9 @@ export class Inflate {
       }
       // DISTANCE_EXTRA. No distance exceeds the ring, so there is nothing to check.
       const undecodable = this.distanceSymbol < 0;
-      const extra = undecodable ? UNDECODABLE_DISTANCE_EXTRA : DISTANCE_EXTRA_BITS[this.distanceSymbol]!;
+      const extra = undecodable ? this.undecodable.extraBits : DISTANCE_EXTRA_BITS[this.distanceSymbol]!;
       if (!this.need(extra)) return INFLATE_NEED_INPUT;
-      const base = undecodable ? UNDECODABLE_DISTANCE_BASE : DISTANCE_BASE[this.distanceSymbol]!;
+      const base = undecodable ? this.undecodable.base : DISTANCE_BASE[this.distanceSymbol]!;
       this.source = (this.ring - base - this.take(extra)) & DICTIONARY_MASK;
       this.state = MATCH;
     }

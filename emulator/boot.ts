@@ -16,15 +16,15 @@ import {
   sdkReason,
   storedReason,
 } from '../eboot/reset-state.ts';
-import { romBoot } from './rom-temp.ts';
+import { exceptionText, romBoot } from '../eboot/rom.ts';
 import { RomSpi } from '../eboot/rom-spi.ts';
 import type { RtcMemory } from '../eboot/rtc-memory.ts';
 import { DEFAULT_SECOND_NUMBER, type Straps, updaterStraps } from '../eboot/straps.ts';
 import { recogniseEboot } from '../flash/eboot-sector.ts';
 import { SECTOR_BYTES } from '../flash/geometry.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
+import { Mdns } from '../ota-services/mdns/mdns.ts';
 import { runApp } from './app.ts';
-import { ArduinoMdns } from './arduino-mdns.ts';
 import type { AreaMap } from './area-map.ts';
 import type { BoardSetup } from './board-setup.ts';
 import type { DeviceClock } from './clock.ts';
@@ -79,6 +79,7 @@ export class Boot {
   private readonly spi: RomSpi;
   private readonly ram: Ram;
   private readonly ramNoise: SeededRandom;
+  private readonly mdnsRandom: SeededRandom;
   private readonly crc32: (data: Uint8Array) => number;
   /** Who is at work. */
   private actor: 'eboot' | 'app' = 'app';
@@ -91,6 +92,7 @@ export class Boot {
     const { chip, rtc, kernels, random } = parts;
     this.spi = new RomSpi(chip);
     this.ramNoise = random.stream('dram');
+    this.mdnsRandom = random.stream('mdns');
     this.ram = new Ram((bytes) => this.ramNoise.fill(bytes));
     this.crc32 = (data) => kernels.crc32(data);
     let after: Error | undefined;
@@ -127,24 +129,25 @@ export class Boot {
         message: `the application crashed ${this.crashes} times before setup() ended; only a serial upload helps`,
       });
     }
-    const rom = romBoot({
-      start,
+    const { text, end, event } = romBoot({
+      rstCause: start.rstCause,
+      strap: start.strap,
       secondNumber: DEFAULT_SECOND_NUMBER,
-      spi: this.spi,
+      read: (address, target) => this.spi.read(address, target.length, target) === 0,
       ram: this.ram,
-      transmit: (text) => parts.uart.send(text),
-      emit: parts.emit,
     });
-    switch (rom.outcome) {
+    parts.uart.send(text);
+    parts.emit(event);
+    switch (end.result) {
       case 'download':
         parts.settle({ state: 'download' });
         return await forever(life);
       case 'hang':
-        return await this.die(life, deathInRom(rom.why));
+        return await this.die(life, deathInRom(end.why));
       case 'boot':
         return await this.runEboot(life);
       default:
-        return rom satisfies never;
+        return end satisfies never;
     }
   }
 
@@ -220,7 +223,13 @@ export class Boot {
         resetReason: () => resetReasonText(this.reason),
         command: commandPort(parts.rtc, this.crc32),
         network,
-        mdns: (ports) => new ArduinoMdns(ports, parts.setup.board.id, parts.random.stream('mdns')),
+        mdns: (ports) =>
+          new Mdns(ports, {
+            board: parts.setup.board.id,
+            random: (below) => this.mdnsRandom.below(below),
+            onJoinFailed: ({ message }) =>
+              parts.emit({ type: 'sketch.log', text: `mDNS: cannot join the multicast group: ${message}` }),
+          }),
         bootStraps: () => updaterStraps(this.start!.strap),
         ready: () => {
           this.crashes = 0;
@@ -239,7 +248,7 @@ export class Boot {
 
   private async romException(life: Life, cause: number, address: number): Promise<never> {
     const { uart, resetState } = this.parts;
-    for (let i = 0; i < EXCEPTION_REPEATS; i++) uart.send(romExceptionText(cause, address));
+    for (let i = 0; i < EXCEPTION_REPEATS; i++) uart.send(exceptionText(cause, { epc1: address, excvaddr: address }));
     if (!resetState.watchdogRunning) {
       return await this.die(life, {
         why: 'no-image',
@@ -274,20 +283,14 @@ interface Death {
 
 const forever = (life: Life): Promise<never> => life.guard(new Promise<never>(() => {}));
 
-/** The pair of lines that the ROM's exception handler prints. Source: spec chapter 01 §8.4. */
-function romExceptionText(cause: number, epc1: number): string {
-  const hex = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
-  const registers = ['epc1', 'epc2', 'epc3', 'excvaddr', 'depc'].map(
-    (name) => `${name}=${hex(name === 'epc1' || name === 'excvaddr' ? epc1 : 0)}`,
-  );
-  return `Fatal exception (${cause}): \r\n${registers.join(', ')}\r\n`;
-}
-
 /** What is wrong when the ROM finds nothing to start. */
-function deathInRom(why: string): Death {
-  if (why === 'bad-checksum') {
-    return { why: 'bad-checksum', cure: 'serial', message: 'the checksum of the boot sector is wrong; only a serial upload helps' };
+function deathInRom(why: DeadWhy): Death {
+  switch (why) {
+    case 'bad-checksum':
+      return { why, cure: 'serial', message: 'the checksum of the boot sector is wrong; only a serial upload helps' };
+    case 'no-image':
+      return { why, cure: 'serial', message: 'there is no image in the boot sector; only a serial upload helps' };
+    default:
+      return { why, cure: 'external', message: 'the ROM hangs; press the reset button' };
   }
-  if (why === 'no-image') return { why: 'no-image', cure: 'serial', message: 'there is no image in the boot sector; only a serial upload helps' };
-  return { why: 'rom-hang', cure: 'external', message: 'the ROM hangs; press the reset button' };
 }

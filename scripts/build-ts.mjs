@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const manifest = createRequire(import.meta.url).resolve('typescript/package.json');
 rmSync('dist', { recursive: true, force: true });
+mkdirSync('dist/assembly/build', { recursive: true });
+copyFileSync('assembly/build/kernels.wasm', 'dist/assembly/build/kernels.wasm');
 const { status } = spawnSync(process.execPath, [join(dirname(manifest), 'bin', 'tsc'), '-p', 'tsconfig.json'], {
   stdio: 'inherit',
 });
 if (status !== 0) process.exit(status ?? 1);
-mkdirSync('dist/assembly/build', { recursive: true });
-copyFileSync('assembly/build/kernels.wasm', 'dist/assembly/build/kernels.wasm');
 chmodSync('dist/emulator/cli/main.js', 0o755);

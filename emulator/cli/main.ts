@@ -2,11 +2,6 @@
 /** The command `esp8266-ota-emulator`, also called `vesp`. Contract: design.md §4. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { registerBoardCommands } from './commands/boards.ts';
-import { registerFlashCommands } from './commands/flash.ts';
-import { registerImageCommands } from './commands/image.ts';
-import { registerRunCommand } from './commands/run.ts';
-import { registerUploadCommand } from './commands/upload.ts';
 import { UserError } from './errors.ts';
 
 const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
@@ -30,11 +25,17 @@ Exit codes: 0 done, 1 the device or the update failed, 2 wrong usage or bad inpu
   )
   .exitOverride();
 
-registerRunCommand(program);
-registerImageCommands(program);
-registerFlashCommands(program);
-registerUploadCommand(program);
-registerBoardCommands(program);
+/** In the order of the help. A command brings its modules along, so only the one that is called is loaded. */
+const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
+  run: async () => (await import('./commands/run.ts')).registerRunCommand,
+  image: async () => (await import('./commands/image.ts')).registerImageCommands,
+  flash: async () => (await import('./commands/flash.ts')).registerFlashCommands,
+  upload: async () => (await import('./commands/upload.ts')).registerUploadCommand,
+  boards: async () => (await import('./commands/boards.ts')).registerBoardsCommand,
+  layouts: async () => (await import('./commands/boards.ts')).registerLayoutsCommand,
+};
+const called = COMMANDS[process.argv[2] ?? ''];
+for (const load of called ? [called] : Object.values(COMMANDS)) (await load())(program);
 
 // `vesp … | head` closes our stdout: that is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

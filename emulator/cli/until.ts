@@ -35,6 +35,9 @@ const FIRST_FIELDS: Record<DeviceEventType, string> = {
   'http.request': 'peer',
   'http.upload': 'field',
   'http.response': 'status',
+  'httpupdate.request': 'url',
+  'httpupdate.response': 'status',
+  'httpupdate.end': 'result',
   'wire.in': 'channel',
   'wire.out': 'channel',
   'serial.out': 'text',
@@ -90,6 +93,7 @@ export class OnceWatch {
         this.state = 'received';
         return undefined;
       case 'ota.end':
+      case 'httpupdate.end':
         if (this.state === 'receiving') return fail(this.failure ?? 'the upload ended before all of it had arrived');
         return undefined;
       case 'eboot.command':

@@ -77,5 +77,7 @@ function stable(network: Network, chosen: Chosen, fail: (error: ListenError) => 
     listenTcp: (port) => open('tcp', port, (wanted) => network.listenTcp(wanted)),
     joinMulticast: (group, port) => network.joinMulticast(group, port),
     connectTcp: (to, timeoutMs) => network.connectTcp(to, timeoutMs),
+    ...(network.connectTls ? { connectTls: network.connectTls.bind(network) } : {}),
+    ...(network.resolve ? { resolve: network.resolve.bind(network) } : {}),
   };
 }

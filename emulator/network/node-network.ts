@@ -3,14 +3,16 @@
  * IP (127.0.0.1 unless told otherwise), and sends from it. When a life ends, its TCP connections end with RST: the system
  * owns them and would say so anyway, whereas a real chip just falls silent.
  */
+import { lookup } from 'node:dns/promises';
 import { createConnection, isIPv4, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Emit } from '../../flash/ports.ts';
 import type { WireEvent } from '../../ota-services/events.ts';
-import type { Address, Network, TcpConnection, TcpListener, UdpSocket } from '../../ota-services/ports.ts';
+import type { Address, Network, TcpConnection, TcpListener, TlsOptions, UdpSocket } from '../../ota-services/ports.ts';
 import type { Life } from '../life.ts';
 import { NodeListener } from './node-listener.ts';
 import { NodeTcpConnection, type NodeTcpOptions, resetSocket } from './node-tcp.ts';
+import { startTls } from './node-tls.ts';
 import { NodeUdpSocket } from './node-udp.ts';
 import { checkPort, DEFAULT_WINDOW_BYTES } from './wire.ts';
 
@@ -84,6 +86,43 @@ class NodeDevice implements Network {
   }
 
   async connectTcp(to: Address, timeoutMs: number): Promise<TcpConnection | undefined> {
+    const socket = await this.connect(to, timeoutMs);
+    return socket && new NodeTcpConnection(socket, this.tcp);
+  }
+
+  async connectTls(
+    to: Address,
+    options: TlsOptions,
+    timeoutMs: number,
+  ): Promise<TcpConnection | { readonly error: string }> {
+    const socket = await this.connect(to, timeoutMs);
+    if (!socket) return { error: `no TCP connection to ${to.address}:${to.port}` };
+    const secured = await this.life.guard(startTls(socket, options, this.life));
+    if (typeof secured === 'string') return { error: secured };
+    return new NodeTcpConnection(secured, { ...this.tcp, carrier: socket });
+  }
+
+  async resolve(host: string, timeoutMs: number): Promise<string | undefined> {
+    this.life.check();
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<undefined>((done) => {
+      timer = setTimeout(() => done(undefined), timeoutMs);
+    });
+    // A name that is none makes lookup() throw before it asks anybody.
+    const answer = (async () => (await lookup(host, { family: 4 })).address)().catch(() => undefined);
+    try {
+      return await this.life.guard(Promise.race([answer, timeout]));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async listenTcp(port: number): Promise<TcpListener> {
+    this.life.check();
+    return NodeListener.open({ address: this.options.host, port: checkPort(port) }, this.tcp);
+  }
+
+  private async connect(to: Address, timeoutMs: number): Promise<Socket | undefined> {
     this.life.check();
     checkPort(to.port, 1);
     // Loopback and the rest of the world cannot talk to each other.
@@ -96,13 +135,7 @@ class NodeDevice implements Network {
       noDelay: true,
       ...(bindable ? { localAddress: this.options.host } : {}),
     });
-    const connected = await this.life.guard(settled(socket, timeoutMs, this.life));
-    return connected ? new NodeTcpConnection(socket, this.tcp) : undefined;
-  }
-
-  async listenTcp(port: number): Promise<TcpListener> {
-    this.life.check();
-    return NodeListener.open({ address: this.options.host, port: checkPort(port) }, this.tcp);
+    return (await this.life.guard(settled(socket, timeoutMs, this.life))) ? socket : undefined;
   }
 }
 

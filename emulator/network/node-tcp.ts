@@ -21,6 +21,8 @@ export interface NodeTcpOptions {
   readonly life: Life;
   readonly emit: Emit<WireEvent>;
   readonly windowBytes: number;
+  /** For a connection inside TLS: the TCP socket below it, which is what can be reset. */
+  readonly carrier?: Socket;
 }
 
 export class NodeTcpConnection implements TcpConnection {
@@ -147,7 +149,7 @@ export class NodeTcpConnection implements TcpConnection {
   private reset(): void {
     if (this.socket.destroyed) return;
     this.over = true;
-    resetSocket(this.socket);
+    resetSocket(this.socket, this.options.carrier);
   }
 
   private notify(): void {
@@ -158,9 +160,13 @@ export class NodeTcpConnection implements TcpConnection {
   }
 }
 
-/** RST, now. A plain close where the system refuses one: not connected yet, or our FIN is just leaving. */
-export function resetSocket(socket: Socket): void {
+/**
+ * RST, now. A plain close where the system refuses one: not connected yet, or our FIN is just leaving.
+ *
+ * @param carrier the TCP socket below, when `socket` is a TLS one
+ */
+export function resetSocket(socket: Socket, carrier: Socket = socket): void {
   const finLeaving = socket.writableEnded && !socket.writableFinished;
-  if (!socket.connecting && !finLeaving) socket.resetAndDestroy();
+  if (!carrier.connecting && !finLeaving) carrier.resetAndDestroy();
   socket.destroy();
 }

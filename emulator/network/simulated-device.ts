@@ -57,6 +57,11 @@ export class SimulatedDevice implements Network {
     return undefined;
   }
 
+  async resolve(host: string): Promise<string | undefined> {
+    this.life.check();
+    return this.life.guard(this.network.resolve(host));
+  }
+
   async listenTcp(port: number): Promise<TcpListener> {
     this.life.check();
     const local = { address: this.address, port: checkPort(port) || this.network.ephemeralPort() };

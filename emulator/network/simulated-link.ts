@@ -26,6 +26,8 @@ export interface SimulatedLink {
   /** For one end of a connection that sends in this direction. */
   endOptions(from: Address, to: Address, direction: Direction): Pick<TcpEndOptions, 'mss' | 'timer' | 'send'>;
   sendUdp(direction: Direction, data: Uint8Array, from: Address, to: Address): void;
+  /** Asks the network's name server, which is one round trip away. */
+  resolve(host: string): Promise<string | undefined>;
   /** Answers a segment for which no connection exists with RST. */
   answerReset(direction: Direction, from: Address, to: Address, segment: Segment): void;
 }

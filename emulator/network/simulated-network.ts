@@ -68,6 +68,9 @@ export class SimulatedNetwork implements SimulatedLink {
   /** Link faults go here: asked once for every packet, in the order of sending. */
   link: ((packet: Packet) => LinkVerdict) | undefined;
 
+  /** What the network's name server knows: names in lower case, and their IPv4 addresses. */
+  readonly names = new Map<string, string>();
+
   private readonly latencyUs: { readonly toDevice: number; readonly toPeer: number };
   private device: SimulatedDevice | undefined;
   /** Addresses where somebody lives. */
@@ -170,6 +173,13 @@ export class SimulatedNetwork implements SimulatedLink {
       timer: (us, callback) => this.clock.alarm(us, 'peer', callback),
       send: (segment) => this.sendTcp(direction, from, to, segment),
     };
+  }
+
+  resolve(host: string): Promise<string | undefined> {
+    const { toPeer, toDevice } = this.latencyUs;
+    return new Promise((done) => {
+      this.clock.alarm(toPeer + toDevice, 'peer', () => done(this.names.get(host.toLowerCase())));
+    });
   }
 
   sendUdp(direction: Direction, bytes: Uint8Array, from: Address, to: Address): void {

@@ -7,7 +7,7 @@ import { printTable } from '../table.ts';
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const size = (bytes: number): string => (bytes >= 0x100000 ? `${bytes / 0x100000}M` : `${bytes / 1024}K`);
 
-export function registerBoardCommands(program: Command): void {
+export function registerBoardsCommand(program: Command): void {
   program
     .command('boards')
     .description('List the 39 boards of the core, for --board.')
@@ -29,7 +29,9 @@ export function registerBoardCommands(program: Command): void {
         ]),
       );
     });
+}
 
+export function registerLayoutsCommand(program: Command): void {
   program
     .command('layouts')
     .description('List the 27 flash layouts of the core, for --layout.')

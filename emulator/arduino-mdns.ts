@@ -1,2 +1,0 @@
-// TEMPORARY until ota-services/mdns is here.
-export class ArduinoMdns { constructor(..._a: any[]) {} begin() { return true; } addArduinoService() {} update() {} end() {} }
