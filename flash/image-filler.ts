@@ -12,7 +12,7 @@ export function seedOf(text: string): number {
 
 const WORDS = 1024;
 /** Of 32 steps, how many repeat a stretch of what went before. */
-const REPEATS = 5;
+const REPEATS = 4;
 
 /**
  * Fills `target`. The same seed gives the same bytes, on every machine and release: reports name images by their hash.

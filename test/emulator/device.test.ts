@@ -93,20 +93,23 @@ describe('power and resets', () => {
     ['software', 'Software/System restart', 1],
     ['exception', 'Exception', 1],
     ['hardware-watchdog', 'Hardware Watchdog', 4],
-  ] as const)('after a reset by %s the sketch is told "%s", and the banner shows cause %i', async (cause, text, banner) => {
-    let told = '';
-    const sketch: SketchFactory = ({ ESP }) => ({
-      setup() {
-        told = ESP.getResetReason();
-      },
-    });
-    const board = await device({ image: foreign(), sketch });
-    await board.powerOn();
-    expect(told).toBe('Power On');
-    await board.reset(cause);
-    expect(told).toBe(text);
-    expect(board.serial.text()).toContain(`rst cause:${banner}, boot mode:(3,7)`);
-  });
+  ] as const)(
+    'after a reset by %s the sketch is told "%s", and the banner shows cause %i',
+    async (cause, text, banner) => {
+      let told = '';
+      const sketch: SketchFactory = ({ ESP }) => ({
+        setup() {
+          told = ESP.getResetReason();
+        },
+      });
+      const board = await device({ image: foreign(), sketch });
+      await board.powerOn();
+      expect(told).toBe('Power On');
+      await board.reset(cause);
+      expect(told).toBe(text);
+      expect(board.serial.text()).toContain(`rst cause:${banner}, boot mode:(3,7)`);
+    },
+  );
 
   test('GPIO0 held low is latched by the next external reset only, and by the one after it is let go', async () => {
     const board = await device();
@@ -232,7 +235,9 @@ describe('an update over the air', () => {
     expect(board.serial.text()).toContain('Progress: 100%\r\nEnd\r\n');
     expect(board.serial.text()).toContain('rst cause:1, boot mode:(3,7)');
     expect(board.serial.text()).toContain('v000186a0\r\n@cp:B0\r\nld\r\nBooting');
-    expect(board.events.recent('update.begin')).toMatchObject([{ command: 'sketch', address: 0x1e7000, size: 100_000 }]);
+    expect(board.events.recent('update.begin')).toMatchObject([
+      { command: 'sketch', address: 0x1e7000, size: 100_000 },
+    ]);
     expect(board.events.recent('eboot.command')).toMatchObject([{ source: 0x1e7000, destination: 0, size: 100_000 }]);
   });
 

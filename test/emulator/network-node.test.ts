@@ -158,7 +158,7 @@ describe('UDP', () => {
     );
     await expect(newLife('203.0.113.77').device.bindUdp(0)).rejects.toThrow('203.0.113.77 is not an address of this');
     expect(() => nodeNetwork({ host: 'localhost', emit: () => {} })).toThrow(RangeError);
-    expect(() => device.bindUdp(65_536)).rejects.toThrow(RangeError);
+    await expect(device.bindUdp(65_536)).rejects.toThrow(RangeError);
   });
 
   test('multicast on loopback: two devices share the port and hear each other', async () => {

@@ -2,7 +2,10 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { type BootOnceResult, bootOnce } from '../../eboot/boot-once.ts';
+import { encodeCommand } from '../../eboot/command.ts';
 import { ebootBuildFor, ebootBuilds } from '../../flash/eboot-sector.ts';
+import { crc32 } from '../../flash/image-assemble.ts';
 import { type BuildOptions, buildImage, defaultImageSize, maxImageSize } from '../../flash/image-build.ts';
 import { fillLikeCode } from '../../flash/image-filler.ts';
 import { fitOn, fitSubject } from '../../flash/image-fit.ts';
@@ -179,4 +182,20 @@ test('the Updater takes it, and stages every byte', async () => {
   const { source, destination, size } = rig.commands[0]!;
   expect([destination, size]).toEqual([0, image.length]);
   expectBytes(rig.chip.peek(source, size), image);
+});
+
+describe.each(ebootBuilds.map(({ build }) => build))('core %s', (core) => {
+  test('eboot boots it, and installs the next version from the staging area', async () => {
+    const image = (version: string): Uint8Array => buildImage({ sketch: 'blank', version, size: 12_000, core });
+    const flash = new Uint8Array(0x400000).fill(0xff);
+    const rtcUser = new Uint8Array(512);
+    flash.set(image('1.0'));
+    const boot = (): Promise<BootOnceResult> => bootOnce({ flash, rtcUser, engine: 'model', core });
+    expect(await boot()).toMatchObject({ outcome: 'boot', entry: 0x401000b8, flashOps: [] });
+
+    flash.set(image('2.0'), 0x100000);
+    rtcUser.set(encodeCommand({ action: 1, args: [0x100000, 0, 12_000] }, crc32));
+    expect(await boot()).toMatchObject({ outcome: 'boot', entry: 0x401000b8, uart: expect.stringContaining('cp:') });
+    expectBytes(flash.subarray(0, 12_000), image('2.0'));
+  });
 });

@@ -1,4 +1,5 @@
 /** A device's life on a simulated network, and a way to wait for promises that need virtual time. */
+import { readFileSync } from 'node:fs';
 import { VirtualClock } from '../../emulator/clock.ts';
 import { Life } from '../../emulator/life.ts';
 import { SimulatedNetwork, type SimulatedNetworkOptions } from '../../emulator/network/simulated-network.ts';
@@ -41,4 +42,11 @@ export async function drive<T>(clock: VirtualClock, promise: Promise<T>, limitUs
 /** Byte `i` is `i * 31 + (i >> 8) * 7 + 11`: no two neighbours, no two pages alike. */
 export function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 7 + 11) & 0xff);
+}
+
+/** A datagram of `test/golden/mdns`, by its name there. */
+export function goldenDatagram(name: string): Uint8Array {
+  const text = readFileSync(new URL(`../golden/mdns/${name}.hex`, import.meta.url), 'utf8');
+  const lines = text.trim().split('\n');
+  return Uint8Array.from(lines.flatMap((line) => line.split(/\s+/).slice(1)).map((byte) => Number.parseInt(byte, 16)));
 }

@@ -17,7 +17,7 @@ import { ArduinoOTA } from '../../ota-services/arduino-ota/arduino-ota.ts';
 import type { OtaMdns } from '../../ota-services/arduino-ota/ports.ts';
 import type { ServiceEvent } from '../../ota-services/events.ts';
 import type { Clock, Network, ServicePorts, System } from '../../ota-services/ports.ts';
-import { Updater } from '../../ota-services/updater.ts';
+import { Updater, type UpdaterOptions } from '../../ota-services/updater.ts';
 
 const CHIP_BYTES = 0x400000;
 /** The image of the running sketch: its header, and one segment that makes it 300000 bytes. */
@@ -37,6 +37,7 @@ export interface OtaDeviceOptions {
   readonly freeHeap?: number;
   readonly wifiOff?: boolean;
   readonly defaultPort?: number;
+  readonly updater?: UpdaterOptions;
 }
 
 /** What the eboot command in RTC memory holds. */
@@ -58,6 +59,7 @@ export function md5Hex(data: Uint8Array | string): string {
 export class OtaDevice {
   readonly chip: NorFlash;
   readonly esp: EspFlash;
+  readonly ports: ServicePorts;
   readonly updater: Updater;
   readonly ota: ArduinoOTA;
   readonly events: (ServiceEvent & { readonly atMs: number })[] = [];
@@ -65,6 +67,8 @@ export class OtaDevice {
   /** What the sketch's callbacks printed. */
   readonly serial: { readonly atMs: number; readonly line: string }[] = [];
   readonly debug: string[] = [];
+  /** `2=1`, `2 output`: what was done to pins. */
+  readonly pins: string[] = [];
   bootCommand: BootCommand | undefined;
   /** How the device started again, if it did. */
   restart: 'restart' | 'hardware' | undefined;
@@ -91,7 +95,7 @@ export class OtaDevice {
     this.esp = new EspFlash({ chip: this.chip, clock: deviceClock, layout: layoutByName('4m2m'), md5: nodeMd5 });
     this.esp.sdkStart();
     this.chip.faults = deviceOptions.faults;
-    const ports: ServicePorts = {
+    this.ports = {
       clock: this.arduinoClock(),
       network,
       system: this.system(),
@@ -106,9 +110,9 @@ export class OtaDevice {
       md5: nodeMd5,
       emit: (event) => this.tell(event),
     };
-    this.updater = new Updater({ ...ports, flash: this.esp });
+    this.updater = new Updater({ ...this.ports, flash: this.esp }, deviceOptions.updater);
     this.ota = new ArduinoOTA({
-      ports,
+      ports: this.ports,
       updater: this.updater,
       eraseConfig: () => this.esp.eraseConfig(),
       mdns: deviceOptions.mdns,
@@ -181,8 +185,8 @@ export class OtaDevice {
         return !this.wifiIsOn;
       },
       hardwareReset: () => this.stop('hardware'),
-      digitalWrite: () => {},
-      pinMode: () => {},
+      digitalWrite: (pin, level) => void this.pins.push(`${pin}=${level}`),
+      pinMode: (pin, mode) => void this.pins.push(`${pin} ${mode}`),
     };
   }
 

@@ -41,7 +41,8 @@ export class UpdaterModel {
   private size = 0;
   private start = 0;
   private flushed = 0;
-  private received: number[] = [];
+  /** Bytes of the image that were sent. */
+  private received = 0;
   private bufferSize = 0;
   private command = U_FLASH;
   private target = '';
@@ -67,19 +68,22 @@ export class UpdaterModel {
 
   /** The next `length` bytes of the image that is being sent. */
   data(length: number): Uint8Array {
-    const from = this.received.length;
-    const image = patternBytes(from + length);
-    image.set(headers[this.kind].slice(0, image.length));
-    return image.subarray(from);
+    return this.image(this.received + length).subarray(this.received);
+  }
+
+  private image(length: number): Uint8Array {
+    const image = patternBytes(length);
+    image.set(headers[this.kind].slice(0, length));
+    return image;
   }
 
   /** Bytes of the announced size that were not sent yet. */
   outstanding(): number {
-    return this.size - this.received.length;
+    return this.size - this.received;
   }
 
   md5(): string {
-    return md5Hex(Uint8Array.from(this.received));
+    return md5Hex(this.image(this.received));
   }
 
   private run(op: Op): Seen['result'] {
@@ -127,7 +131,7 @@ export class UpdaterModel {
 
   private write(length: number): number {
     if (this.size === 0) return 0;
-    if (this.received.length + length > this.size) return this.fail(4) || 0;
+    if (this.received + length > this.size) return this.fail(4) || 0;
     if (length === 0 && this.flushed === this.size) return this.fail(1) || 0;
     this.receive(length);
     return length;
@@ -135,7 +139,7 @@ export class UpdaterModel {
 
   private writeFrom(length: number): number {
     if (this.size === 0 || length === 0) return 0;
-    const taken = Math.min(length, this.size - this.received.length);
+    const taken = Math.min(length, this.size - this.received);
     if (taken === 0) return this.fail(1) || 0;
     this.receive(taken);
     return taken;
@@ -150,7 +154,7 @@ export class UpdaterModel {
     const rounds = [`P(0,${size})`];
     let left = length;
     while (this.flushed < size) {
-      const room = this.bufferSize - (this.received.length - this.flushed);
+      const room = this.bufferSize - (this.received - this.flushed);
       const taken = Math.min(left, room, size - this.flushed);
       if (taken === 0 && room > 0) {
         this.log.push(...rounds);
@@ -163,7 +167,7 @@ export class UpdaterModel {
       this.receive(taken);
       left -= taken;
       // A stream flushes a buffer that is just full.
-      if (this.received.length - this.flushed === this.bufferSize) this.flushed = this.received.length;
+      if (this.received - this.flushed === this.bufferSize) this.flushed = this.received;
       rounds.push(`P(${this.flushed},${size})`);
     }
     this.log.push(...rounds, `P(${size},${size})`);
@@ -174,12 +178,12 @@ export class UpdaterModel {
     if (this.size === 0) return this.idle();
     if (this.flushed === 0) return this.failTwice(13);
     if (this.flushed < this.size && !evenIfRemaining) return this.idle();
-    this.size = this.received.length;
+    this.size = this.received;
     this.flushed = this.size;
     if (this.target !== '' && this.target.toLowerCase() !== this.md5()) return this.fail(7);
     if (this.command === U_FLASH) {
       // An image of fewer than 4 bytes is judged by the erased cells behind it, too.
-      const [first = 0xff, second = 0xff, , sizeAndSpeed = 0xff] = this.received;
+      const [first = 0xff, second = 0xff, , sizeAndSpeed = 0xff] = this.image(this.received);
       const isGzip = first === 0x1f && second === 0x8b;
       if (!isGzip && first !== 0xe9) return this.failTwice(10);
       if (!isGzip && sizeAndSpeed === 0x40) return this.failTwice(9);
@@ -191,8 +195,8 @@ export class UpdaterModel {
 
   /** More data is in: everything but the last, possibly full, buffer is in flash; or all of it, when it is the whole image. */
   private receive(length: number): void {
-    this.received.push(...this.data(length));
-    const count = this.received.length;
+    this.received += length;
+    const count = this.received;
     const whole = Math.floor(Math.max(0, count - 1) / this.bufferSize) * this.bufferSize;
     this.flushed = count === this.size ? count : Math.max(this.flushed, whole);
   }
@@ -200,7 +204,7 @@ export class UpdaterModel {
   private idle(): false {
     this.size = 0;
     this.flushed = 0;
-    this.received = [];
+    this.received = 0;
     this.log.push('E');
     return false;
   }

@@ -211,9 +211,16 @@ export const changes = (rig: Rig): SdkCall[] => rig.calls.filter(([kind]) => kin
 export const erases = (rig: Rig): number[] =>
   rig.calls.filter(([kind]) => kind === 'erase').map(([, address]) => address);
 
+let pattern = new Uint8Array(0);
+
 /** Byte i is `(i*31 + (i>>8)*7 + 11) & 255`: the rule of the recorded exchanges. */
-export const patternBytes = (size: number): Uint8Array =>
-  Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >> 8) * 7 + 11) & 0xff);
+export function patternBytes(size: number): Uint8Array {
+  if (pattern.length < size) {
+    pattern = new Uint8Array(size);
+    for (let i = 0; i < size; i++) pattern[i] = (i * 31 + (i >> 8) * 7 + 11) & 0xff;
+  }
+  return pattern.slice(0, size);
+}
 
 /** Pattern bytes behind the start of an image header. */
 export function sketchBytes(size: number, header: { magic?: number; mode?: number; nibble?: number } = {}): Uint8Array {
@@ -308,7 +315,14 @@ export class ScriptedSource implements ByteSource {
   }
 
   peek(max: number): Uint8Array {
-    return concat(...this.arrived().map(({ bytes }) => bytes)).slice(0, max);
+    const pieces: Uint8Array[] = [];
+    let left = max;
+    for (const { bytes } of this.arrived()) {
+      if (left <= 0) break;
+      pieces.push(bytes.subarray(0, left));
+      left -= bytes.length;
+    }
+    return concat(...pieces);
   }
 
   read(max: number): Uint8Array {
