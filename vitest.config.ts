@@ -7,10 +7,22 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     pool: 'threads',
+    // Generous: the machine may be busy, and no test measures time.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'node', include: ['test/**/*.test.ts'], exclude: ['test/peers/**', 'test/core/**'] } },
-      { extends: true, test: { name: 'peers', include: ['test/peers/**/*.test.ts'], testTimeout: 60_000, fileParallelism: false } },
-      { extends: true, test: { name: 'core', include: ['test/core/**/*.test.ts'], testTimeout: 120_000, fileParallelism: false } },
+      {
+        extends: true,
+        test: { name: 'node', include: ['test/**/*.test.ts'], exclude: ['test/peers/**', 'test/core/**'] },
+      },
+      {
+        extends: true,
+        test: { name: 'peers', include: ['test/peers/**/*.test.ts'], testTimeout: 120_000, fileParallelism: false },
+      },
+      {
+        extends: true,
+        test: { name: 'core', include: ['test/core/**/*.test.ts'], testTimeout: 120_000, fileParallelism: false },
+      },
     ],
   },
 });

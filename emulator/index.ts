@@ -1,13 +1,17 @@
 /** The public API, listed by name. What the command line does, a program can do with it. Contract: design.md §3. */
 export { type BootOnceOptions, type BootOnceResult, bootOnce } from '../eboot/boot-once.ts';
+export type { EbootCommand } from '../eboot/command.ts';
 export type { ResetCause } from '../eboot/reset-cause.ts';
 export { type Board, boardById, boards } from '../flash/boards.ts';
 export { type BuildOptions, buildImage } from '../flash/image-build.ts';
 export { type ImageReport, parseImage } from '../flash/image-format.ts';
+export { type ImageInfo, imageInfo } from '../flash/image-info.ts';
 export { type FlashLayout, layoutByName, layouts } from '../flash/layouts.ts';
+export { type Manifest, readManifest } from '../flash/manifest.ts';
 export { Interruption, PowerLost } from '../flash/ports.ts';
 export { createDevice, type Device, type DeviceSnapshot } from './device.ts';
 export { DeviceReset } from './device-reset.ts';
+export { decodeEbootCommand, encodeEbootCommand } from './eboot-command.ts';
 export type {
   Addresses,
   DeviceEvent,
@@ -23,7 +27,7 @@ export { FlashFileError } from './flash-file.ts';
 export { ListenError } from './network/device-network.ts';
 export { type BootedImage, DeviceOptionError, type DeviceOptions } from './options.ts';
 export type { PowerState } from './power.ts';
-export { signImage, verifyImage } from './signing.ts';
+export { KeyError, rsaVerifier, signImage, verifyImage } from './signing.ts';
 export { SKETCH_NAMES } from './sketches/index.ts';
 export type { Core, Esp, Sketch, SketchFactory } from './sketches/sketch.ts';
 export { type UploadOptions, type UploadResult, uploadOverOta } from './uploader.ts';

@@ -33,7 +33,8 @@ export function makeDeviceNetwork(options: {
     const simulated = new SimulatedNetwork({
       clock: options.clock,
       emit,
-      ...(host.startsWith('127.') ? {} : { address: host }),
+      // Addresses of this machine mean nothing there.
+      ...(host.startsWith('127.') || host === '0.0.0.0' ? {} : { address: host }),
     });
     return { simulated, forDevice: (life) => simulated.forDevice(life) };
   }
