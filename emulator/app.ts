@@ -9,7 +9,7 @@ import type { FlashLayout } from '../flash/layouts.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
 import { Interruption } from '../flash/ports.ts';
 import { ArduinoOTA } from '../ota-services/arduino-ota/arduino-ota.ts';
-import type { OtaMdns } from '../ota-services/arduino-ota/ports.ts';
+import type { Mdns } from '../ota-services/mdns/mdns.ts';
 import type { EbootCommandPort, Md5, Network, ServicePorts } from '../ota-services/ports.ts';
 import { Updater } from '../ota-services/updater.ts';
 import { type AppImage, readAppImage } from './app-image.ts';
@@ -45,9 +45,11 @@ export interface AppParts {
   readonly resetReason: () => string;
   readonly command: EbootCommandPort;
   readonly network: Network;
-  readonly mdns: ((ports: ServicePorts) => OtaMdns) | undefined;
+  readonly mdns: ((ports: ServicePorts) => Mdns) | undefined;
   readonly freeHeap: number;
   readonly chipId: number;
+  /** The hardware random number register. */
+  readonly random32: () => number;
   readonly bootStraps: () => number;
   readonly settings: SketchSettings;
   /** For images that do not say what they are. */
@@ -149,7 +151,7 @@ function makeCore(
   const settings = mergeSettings(parts.settings, image.manifest?.settings ?? {});
   const clock = sketchClock(parts.clock, life);
   const system = systemPort({ life, chipId, freeHeap: parts.freeHeap, bootStraps: parts.bootStraps });
-  const ports: ServicePorts = { clock, network, system, command: parts.command, md5, emit };
+  const ports = { clock, network, system, command: parts.command, md5, emit, random32: parts.random32 };
   const Update = new Updater({ ...ports, flash: esp }, { atomicFs: settings.atomicFs });
   if (settings.publicKey !== undefined) Update.installSignature(rsaVerifier(settings.publicKey));
   const mdns = parts.mdns?.(ports);
@@ -173,6 +175,8 @@ function makeCore(
       mdns,
       defaultPort: settings.otaPort,
     }),
+    MDNS: mdns,
+    ports,
     WiFi: { localIP: () => network.address },
     network,
     settings,

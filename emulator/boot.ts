@@ -80,6 +80,7 @@ export class Boot {
   private readonly ram: Ram;
   private readonly ramNoise: SeededRandom;
   private readonly mdnsRandom: SeededRandom;
+  private readonly registerRandom: SeededRandom;
   private readonly crc32: (data: Uint8Array) => number;
   /** Who is at work. */
   private actor: 'eboot' | 'app' = 'app';
@@ -93,6 +94,7 @@ export class Boot {
     this.spi = new RomSpi(chip);
     this.ramNoise = random.stream('dram');
     this.mdnsRandom = random.stream('mdns');
+    this.registerRandom = random.stream('register');
     this.ram = new Ram((bytes) => this.ramNoise.fill(bytes));
     this.crc32 = (data) => kernels.crc32(data);
     let after: Error | undefined;
@@ -230,6 +232,7 @@ export class Boot {
             onJoinFailed: ({ message }) =>
               parts.emit({ type: 'sketch.log', text: `mDNS: cannot join the multicast group: ${message}` }),
           }),
+        random32: () => this.registerRandom.next32(),
         bootStraps: () => updaterStraps(this.start!.strap),
         ready: () => {
           this.crashes = 0;

@@ -34,8 +34,10 @@ import { Uart } from './serial.ts';
 import { defined } from './settings.ts';
 import { checkSketch, type SketchChoice } from './sketch-choice.ts';
 
-const DEFAULT_SKETCH: readonly string[] = ['basic-ota'];
+const DEFAULT_SKETCH: readonly string[] = ['basic-ota', 'web-updater'];
 const DEFAULT_OTA_PORT = 8266;
+const DEFAULT_HTTP_PORT = 8080;
+const DEFAULT_HTTP_PATH = '/update';
 const DEFAULT_STREAM_PORT = 8232;
 const DEFAULT_FREE_HEAP = 30_000;
 const FIRST_CHIP_ID = 0xc0ffee;
@@ -222,10 +224,14 @@ export class Device implements AsyncDisposable {
           hostname: options.ota?.hostname,
           password: options.ota?.password,
           passwordHash: options.ota?.passwordHash,
+          httpUser: options.http?.user,
+          httpPassword: options.http?.password,
           streamFile: options.stream?.file,
           publicKey: options.publicKey,
         }),
         mdns: options.mdns ?? !host.startsWith('127.'),
+        httpPort: options.http?.port ?? DEFAULT_HTTP_PORT,
+        httpPath: options.http?.path ?? DEFAULT_HTTP_PATH,
         streamPort: options.stream?.port ?? DEFAULT_STREAM_PORT,
         atomicFs: options.atomicFs ?? false,
       },

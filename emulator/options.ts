@@ -30,7 +30,7 @@ export interface DeviceOptions {
    * Without it: what the flash file holds, or else a factory image made for `sketch`.
    */
   image?: string | Uint8Array;
-  /** What firmware without a manifest does: names of sketches, or one of your own (`basic-ota`). */
+  /** What firmware without a manifest does: names of sketches, or one of your own (`basic-ota,web-updater`). */
   sketch?: string | readonly string[] | SketchFactory;
   /** A rule for images without a manifest; `undefined` leaves it to `sketch`. */
   sketchFor?: (image: BootedImage) => SketchFactory | string | readonly string[] | undefined;
@@ -41,6 +41,15 @@ export interface DeviceOptions {
     /** Stored verbatim, as `setPasswordHash` does. */
     passwordHash?: string;
     hostname?: string;
+  };
+  http?: {
+    /** TCP port of the web updater (8080); 0 lets the system choose. */
+    port?: number;
+    /** Credentials hold only when user and password are both given. */
+    user?: string;
+    password?: string;
+    /** Path of the form (`/update`). */
+    path?: string;
   };
   stream?: {
     /** TCP port of the sketch `stream-update` (8232); 0 lets the system choose. */

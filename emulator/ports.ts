@@ -29,7 +29,11 @@ export function sketchClock(clock: DeviceClock, life: Life): Clock {
     micros: () => (clock.nowUs() - startedAt) >>> 0,
     millis: () => Math.floor((clock.nowUs() - startedAt) / 1000) >>> 0,
     delay: (ms, kind = 'device') => life.sleep(Math.max(0, ms) * 1000, kind),
-    yield: () => life.sleep(0, 'device'),
+    async yield() {
+      life.check();
+      const turn = clock.breathe();
+      if (turn) await life.guard(turn);
+    },
   };
 }
 

@@ -9,6 +9,12 @@ export interface SketchSettings {
   readonly password?: string;
   readonly passwordHash?: string;
   readonly mdns: boolean;
+  /** TCP port of the web updater; 0 lets the system choose. */
+  readonly httpPort: number;
+  readonly httpUser?: string;
+  readonly httpPassword?: string;
+  /** Path of the update form (`/update`). */
+  readonly httpPath: string;
   /** TCP port of `stream-update`; 0 lets the system choose. */
   readonly streamPort: number;
   /** File that `stream-update` installs at start. */
@@ -38,6 +44,10 @@ export function mergeSettings(run: SketchSettings, image: ManifestSettings): Ske
       password: text('password'),
       passwordHash: text('password-hash'),
       mdns: flag('mdns'),
+      httpPort: number('http-port'),
+      httpUser: text('http-user'),
+      httpPassword: text('http-password'),
+      httpPath: text('http-path'),
       streamPort: number('stream-port'),
       publicKey: text('public-key'),
       atomicFs: flag('atomic-fs'),

@@ -1,7 +1,7 @@
 // Updates a device over real sockets on 127.0.0.1, with a password, and waits for the new version.
 import { buildImage, createDevice, uploadOverOta } from 'esp8266-ota-emulator';
 
-const device = await createDevice({ ota: { port: 0, password: '123' } });
+const device = await createDevice({ ota: { port: 0, password: '123' }, http: { port: 0 } });
 await device.powerOn();
 const { port } = device.address.ota;
 console.log(`the device listens on UDP port ${port}`);

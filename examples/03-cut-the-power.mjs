@@ -4,7 +4,13 @@ import { buildImage, createDevice, uploadOverOta } from 'esp8266-ota-emulator';
 const build = (version) => buildImage({ sketch: 'basic-ota', version, size: 60_000, layout: '4m2m' });
 
 for (const fault of ['power-cut@staging:20:inside', 'power-cut@command:3', 'power-cut@copy:20:inside']) {
-  const device = await createDevice({ image: build('1.0'), ota: { port: 0 }, faults: [fault], seed: 1 });
+  const device = await createDevice({
+    image: build('1.0'),
+    ota: { port: 0 },
+    http: { port: 0 },
+    faults: [fault],
+    seed: 1,
+  });
   await device.powerOn();
   const fired = device.next('power.off');
   const upload = uploadOverOta({ host: '127.0.0.1', port: device.address.ota.port, file: build('2.0') });

@@ -29,6 +29,22 @@ export type HttpEvent =
     }
   | { type: 'http.response'; peer: string; status: number; length: number };
 
+/**
+ * The device as a client of an update server. `headers`: as sent or received, repeated ones joined with `,`; of a long head
+ * the first few KiB. `status` is 0 when there was no HTTP status line.
+ */
+export type HttpUpdateEvent =
+  | { type: 'httpupdate.request'; url: string; headers: Readonly<Record<string, string>> }
+  | { type: 'httpupdate.response'; status: number; headers: Readonly<Record<string, string>> }
+  | {
+      type: 'httpupdate.end';
+      result: 'ok' | 'no-updates' | 'failed';
+      /** `getLastError()` and its text; `why` is what the device does not tell: the reason of DNS, TCP or TLS. */
+      error?: number;
+      message?: string;
+      why?: string;
+    };
+
 /** First 256 bytes of what crossed a wire, base64. */
 export type WireEvent = {
   type: 'wire.in' | 'wire.out';
@@ -41,4 +57,4 @@ export type WireEvent = {
 /** One handler holds the device's only thread (spec chapter 03 §7); a reset or the peer's end revives it. */
 export type FrozenEvent = { type: 'device.frozen' | 'device.thawed'; where: string; cure: string };
 
-export type ServiceEvent = UpdateEvent | OtaEvent | HttpEvent | WireEvent | FrozenEvent;
+export type ServiceEvent = UpdateEvent | OtaEvent | HttpEvent | HttpUpdateEvent | WireEvent | FrozenEvent;

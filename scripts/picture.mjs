@@ -17,7 +17,25 @@ const vesp = (...args) => {
   return stdout;
 };
 
-const device = spawn(process.execPath, [main, 'run', '--ota-port', '0', '--password', '123', '--once', '--timeout', '60'], { cwd: folder });
+const device = spawn(
+  process.execPath,
+  [
+    main,
+    'run',
+    '--ota-port',
+    '0',
+    '--http-port',
+    '0',
+    '--sketch',
+    'basic-ota',
+    '--password',
+    '123',
+    '--once',
+    '--timeout',
+    '60',
+  ],
+  { cwd: folder },
+);
 let log = '';
 let ready;
 const listening = new Promise((resolve) => {
@@ -35,7 +53,22 @@ const ended = new Promise((resolve) => device.once('exit', resolve));
 
 try {
   const address = await listening;
-  vesp('image', 'build', '--out', 'blink-2.0.bin', '--sketch', 'basic-ota', '--version', '2.0', '--size', '300000', '--layout', '4m2m', '--set', 'password=123');
+  vesp(
+    'image',
+    'build',
+    '--out',
+    'blink-2.0.bin',
+    '--sketch',
+    'basic-ota',
+    '--version',
+    '2.0',
+    '--size',
+    '300000',
+    '--layout',
+    '4m2m',
+    '--set',
+    'password=123',
+  );
   vesp('upload', '--port', address, '--password', '123', 'blink-2.0.bin');
   const status = await ended;
   if (status !== 0) throw new Error(`the device ended with ${status}:\n${log}`);
@@ -74,9 +107,12 @@ function styleOf(line) {
 
 function svg(shown) {
   const height = shown.length * 19 + 58;
-  const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   const rows = shown
-    .map(({ text, style }, i) => `  <text x="20" y="${58 + i * 19}" class="${style}" xml:space="preserve">${escape(text)}</text>`)
+    .map(
+      ({ text, style }, i) =>
+        `  <text x="20" y="${58 + i * 19}" class="${style}" xml:space="preserve">${escaped(text)}</text>`,
+    )
     .join('\n');
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 ${height}" role="img" aria-label="A terminal: the device boots, is updated over the air, and starts version 2.0">
   <style>

@@ -10,14 +10,36 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'vesp-package-'));
-const run = (command, args, cwd) => execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+const run = (command, args, cwd) =>
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
 try {
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root));
+  const [{ filename }] = JSON.parse(
+    run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root),
+  );
   writeFileSync(join(folder, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }\n');
   run('npm', ['install', '--no-audit', '--no-fund', '--omit=dev', `./${filename}`], folder);
   const image = join(folder, 'hello.bin');
-  run('npx', ['--no-install', 'vesp', 'image', 'build', '--out', image, '--sketch', 'blank', '--version', '1', '--size', '65536', '--layout', '4m2m'], folder);
+  run(
+    'npx',
+    [
+      '--no-install',
+      'vesp',
+      'image',
+      'build',
+      '--out',
+      image,
+      '--sketch',
+      'blank',
+      '--version',
+      '1',
+      '--size',
+      '65536',
+      '--layout',
+      '4m2m',
+    ],
+    folder,
+  );
   const info = JSON.parse(run('npx', ['--no-install', 'vesp', 'image', 'info', image, '--json'], folder));
   if (!info) throw new Error('image info printed nothing');
   writeFileSync(

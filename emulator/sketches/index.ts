@@ -2,12 +2,14 @@
 import { basicOta } from './basic-ota.ts';
 import type { SketchFactory } from './sketch.ts';
 import { streamUpdate } from './stream-update.ts';
+import { webUpdater } from './web-updater.ts';
 
 /** Firmware without any update service: after it only the serial loader helps. */
 const blank: SketchFactory = () => ({});
 
 export const SKETCHES: Readonly<Record<string, SketchFactory>> = {
   'basic-ota': basicOta,
+  'web-updater': webUpdater,
   'stream-update': streamUpdate,
   blank,
 };

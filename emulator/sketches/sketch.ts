@@ -5,7 +5,8 @@
  */
 import type { EspFlash } from '../../flash/esp-class.ts';
 import type { ArduinoOTA } from '../../ota-services/arduino-ota/arduino-ota.ts';
-import type { Clock, Network } from '../../ota-services/ports.ts';
+import type { Mdns } from '../../ota-services/mdns/mdns.ts';
+import type { Clock, Network, ServicePorts } from '../../ota-services/ports.ts';
 import type { Updater } from '../../ota-services/updater.ts';
 import type { Addresses, HostPort } from '../events.ts';
 import type { ArduinoSerial } from '../serial.ts';
@@ -33,6 +34,10 @@ export interface Core {
   readonly Update: Updater;
   readonly ArduinoOTA: ArduinoOTA;
   readonly WiFi: { localIP(): string };
+  /** One responder for all services; undefined when mDNS is not modelled. */
+  readonly MDNS: Mdns | undefined;
+  /** What services of your own take. */
+  readonly ports: ServicePorts & { random32(): number };
   /** For sketches with sockets of their own; everything opened closes at the next reset. */
   readonly network: Network;
   /** The run's options, overridden by the image's manifest. */

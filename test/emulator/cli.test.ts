@@ -23,13 +23,13 @@ afterEach(async () => {
 });
 
 function run(...args: string[]): Started {
-  const device = startCli(['run', '--ota-port', '0', ...args], { cwd: folder });
+  const device = startCli(['run', '--ota-port', '0', '--http-port', '0', ...args], { cwd: folder });
   started.push(device);
   return device;
 }
 
 async function otaPort(device: Started): Promise<number> {
-  return Number((await device.shows(/^ready ota=127\.0\.0\.1:(\d+)$/m))[1]);
+  return Number((await device.shows(/^ready ota=127\.0\.0\.1:(\d+)/m))[1]);
 }
 
 const image = (version: string, size = 64_000): Uint8Array =>
@@ -190,7 +190,9 @@ describe('run', () => {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
     const { port } = socket.address();
-    const device = startCli(['run', '--ota-port', String(port), '--timeout', '20'], { cwd: folder });
+    const device = startCli(['run', '--ota-port', String(port), '--http-port', '0', '--timeout', '20'], {
+      cwd: folder,
+    });
     started.push(device);
     const { code, stderr } = await device.finished;
     socket.close();

@@ -34,7 +34,10 @@ const image = (version: string, settings = {}): Uint8Array =>
 
 describe.each([undefined, 'secret'])('esp-ota, password %s', (password) => {
   test('uploads a sketch, and the next one to what that became', async () => {
-    device = await createDevice({ ota: { port: 0, ...(password === undefined ? {} : { password }) } });
+    device = await createDevice({
+      ota: { port: 0, ...(password === undefined ? {} : { password }) },
+      http: { port: 0 },
+    });
     await device.powerOn();
     for (const version of ['2.0', '3.0']) {
       const started = device.next('app.start', { where: (event) => event.version === version });
@@ -46,7 +49,10 @@ describe.each([undefined, 'secret'])('esp-ota, password %s', (password) => {
   });
 
   test('uploads a file system', async () => {
-    device = await createDevice({ ota: { port: 0, ...(password === undefined ? {} : { password }) } });
+    device = await createDevice({
+      ota: { port: 0, ...(password === undefined ? {} : { password }) },
+      http: { port: 0 },
+    });
     await device.powerOn();
     const bytes = new Uint8Array(20_000).map((_, i) => i * 3);
     const started = device.next('app.start');
@@ -57,7 +63,7 @@ describe.each([undefined, 'secret'])('esp-ota, password %s', (password) => {
 });
 
 test('twenty uploads in a row: none hangs, and the port stays the same', async () => {
-  device = await createDevice({ ota: { port: 0 }, image: image('0') });
+  device = await createDevice({ ota: { port: 0 }, http: { port: 0 }, image: image('0') });
   await device.powerOn();
   const { port } = device.address.ota!;
   for (let version = 1; version <= 20; version++) {

@@ -160,7 +160,10 @@ export class HttpUpdateBench extends OtaDevice {
  * What a server does with a request: a text (or bytes as latin1) is sent at once, in one piece; a function does as it likes.
  * A list has one for each request, the last one for all that follow.
  */
-export type Answer = string | ((request: ServedRequest) => void) | readonly (string | ((request: ServedRequest) => void))[];
+export type Answer =
+  | string
+  | ((request: ServedRequest) => void)
+  | readonly (string | ((request: ServedRequest) => void))[];
 
 export class ServedRequest {
   constructor(
@@ -202,7 +205,9 @@ export class ScriptServer {
         const request = new ServedRequest(bench, connection, text);
         text = '';
         const answers = Array.isArray(answer) ? (answer as readonly Answer[]) : [answer];
-        const mine = answers[Math.min(this.requests.length, answers.length - 1)]! as string | ((r: ServedRequest) => void);
+        const mine = answers[Math.min(this.requests.length, answers.length - 1)]! as
+          | string
+          | ((r: ServedRequest) => void);
         this.requests.push(request);
         if (typeof mine === 'string') request.send(mine);
         else mine(request);

@@ -4,9 +4,19 @@
  */
 import { expect } from 'vitest';
 import type { PeerConnection, PeerListener } from '../../emulator/network/simulated-peer.ts';
+import type { FlashEvent } from '../../flash/events.ts';
 import type { FollowRedirects } from '../../ota-services/http-update-client/redirect.ts';
 import { HttpUpdateBench } from './http-update-bench.ts';
-import { faultsOf, flashSummary, imagesOf, latin1, type Transcript, type TranscriptEvent, textOf, toBytes } from './transcript.ts';
+import {
+  faultsOf,
+  flashSummary,
+  imagesOf,
+  latin1,
+  type Transcript,
+  type TranscriptEvent,
+  textOf,
+  toBytes,
+} from './transcript.ts';
 
 /** A shorter gap before something the server does is noise of the host. */
 const INTENDED_PAUSE_MS = 20;
@@ -18,6 +28,8 @@ const TOLERANCE_MS = 60;
 const RECORDED_CHIP_ID = 15_602_487;
 const RECORDED_MAC = 'DE:BA:7A:B1:E0:42';
 const SKETCH_MD5 = /(x-ESP8266-sketch-md5: )[0-9a-f]{32}/;
+
+const ERASE: FlashEvent = { type: 'flash.erase', address: 0, length: 4096, area: 'staging', stuckBits: 0, wear: 0 };
 
 const KNOWN_SETTINGS = [
   'client_url',
@@ -42,8 +54,12 @@ class Player {
   private readonly bench: HttpUpdateBench;
   private readonly images;
   private readonly listener: PeerListener | undefined;
-  private readonly channels = new Map<string, { readonly connection: PeerConnection; heard: string; expected: string }>();
+  private readonly channels = new Map<
+    string,
+    { readonly connection: PeerConnection; heard: string; expected: string }
+  >();
   private readonly lines: { readonly atMs: number; readonly line: string }[] = [];
+  private readonly erases: FlashEvent[] = [];
   private before = { nowMs: 0, recordedMs: 0 };
 
   constructor(private readonly transcript: Transcript) {
@@ -58,6 +74,10 @@ class Player {
       identity: { staMac: RECORDED_MAC, apMac: RECORDED_MAC },
       clientTimeoutMs: Number(device['client_timeout_ms']),
     });
+    // The recordings count what the SDK was asked to erase, also when the chip refused.
+    this.bench.esp.onSdkCall = ([kind, address]) => {
+      if (kind === 'erase') this.erases.push({ ...ERASE, address });
+    };
     const { network } = this.bench;
     network.addHost('127.0.0.1');
     const connects = transcript.events.some(({ what }) => what === 'device connects');
@@ -123,7 +143,11 @@ class Player {
     const { bench } = this;
     if (event.what === 'device connects') {
       let connection: PeerConnection | undefined;
-      await bench.until(() => (connection ??= this.listener?.accept()) !== undefined, event.what, LIMIT_MS, 0.1);
+      const accepted = (): boolean => {
+        connection = this.listener?.accept();
+        return connection !== undefined;
+      };
+      await bench.until(accepted, event.what, LIMIT_MS, 0.1);
       const channel = { connection: connection!, heard: '', expected: '' };
       connection!.onData((data) => {
         channel.heard += latin1(data);
@@ -194,7 +218,7 @@ class Player {
       expect(Math.abs(ours - recorded), `${serial[i]!.line}: ${recorded} ms, ours ${ours}`).toBeLessThan(TOLERANCE_MS);
     }
     const flash = flashSummary(
-      bench.flashEvents,
+      [...this.erases, ...bench.flashEvents.filter(({ type }) => type === 'flash.program')],
       (address, length) => bench.chip.peek(address, length),
       bench.bootCommand,
       bench.restart === 'restart',

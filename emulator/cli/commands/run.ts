@@ -23,6 +23,10 @@ interface RunOptions {
   hostname?: string;
   password?: string;
   passwordHash?: string;
+  httpPort: string;
+  httpUser?: string;
+  httpPassword?: string;
+  httpPath?: string;
   streamPort: string;
   streamFile?: string;
   publicKey?: string;
@@ -62,16 +66,23 @@ export function registerRunCommand(program: Command): void {
         .default('auto'),
     )
     .optionsGroup('The firmware (for images that do not say it themselves):')
-    .option('--sketch <names>', 'basic-ota, stream-update or blank; several with commas (basic-ota)')
+    .option(
+      '--sketch <names>',
+      'basic-ota, web-updater, stream-update or blank; several with commas (basic-ota,web-updater)',
+    )
     .option('--hostname <name>', 'ArduinoOTA.setHostname')
     .option('--password <text>', 'ArduinoOTA.setPassword')
     .option('--password-hash <hex>', 'ArduinoOTA.setPasswordHash')
+    .option('--http-user <name>', 'user of the web updater')
+    .option('--http-password <text>', 'its password')
+    .option('--http-path <path>', 'path of its form (/update)')
     .option('--stream-file <file>', 'image that stream-update installs at start')
     .option('--public-key <file>', 'PEM key: the firmware verifies signatures')
     .option('--atomic-fs', 'an ATOMIC_FS_UPDATE build')
     .optionsGroup('The network:')
     .option('--host <ip>', "the device's address: where it listens (127.0.0.1)")
     .option('--ota-port <n>', 'UDP port of ArduinoOTA; 0 lets the system choose', '8266')
+    .option('--http-port <n>', 'TCP port of the web updater', '8080')
     .option('--stream-port <n>', 'TCP port of stream-update', '8232')
     .option('--mdns', 'advertise _arduino._tcp (when --host is not loopback)')
     .option('--no-mdns', 'do not advertise')
@@ -197,6 +208,12 @@ async function deviceOptionsOf(
       ...given('password', options.password),
       ...given('passwordHash', options.passwordHash),
     },
+    http: {
+      port: parsePort('--http-port', options.httpPort),
+      ...given('user', options.httpUser),
+      ...given('password', options.httpPassword),
+      ...given('path', httpPath(options.httpPath)),
+    },
     stream: { port: parsePort('--stream-port', options.streamPort), ...given('file', options.streamFile) },
     ...given('host', options.host),
     ...(mdnsAsked ? given('mdns', options.mdns) : {}),
@@ -212,6 +229,12 @@ async function deviceOptionsOf(
     faults: options.fault,
     afterPowerCut: 'power-on',
   };
+}
+
+function httpPath(path: string | undefined): string | undefined {
+  if (path !== undefined && !/^\/[^\s?#]*$/.test(path))
+    throw new UserError(`--http-path "${path}": wants a path that begins with /`);
+  return path;
 }
 
 async function readKey(path: string): Promise<string> {
