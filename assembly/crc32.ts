@@ -1,6 +1,6 @@
 /** CRC-32/MPEG-2 (spec chapter 01 §7.3, §12): polynomial 0x04C11DB7, no reflection, no final XOR. */
 import { reduceMiddle, reduceNarrow, reduceWide } from './crc32-fold';
-import { CRC_MIDDLE_OUT, CRC_NARROW_OUT, CRC_TABLES, CRC_WIDE_OUT } from './layout';
+import { CRC_MIDDLE_MOST, CRC_MIDDLE_OUT, CRC_NARROW_MOST, CRC_NARROW_OUT, CRC_TABLES, CRC_WIDE_OUT } from './layout';
 
 const POLYNOMIAL: u32 = 0x04c11db7;
 
@@ -38,8 +38,8 @@ function look(k: usize, word: u32): u32 {
 function sliceBy16(at: usize, length: usize, state: u32): u32 {
   const end = at + length;
   for (; at + 16 <= end; at += 16) {
-    state =
-      look(0, load<u32>(at, 12)) ^ look(4, load<u32>(at, 8)) ^ look(8, load<u32>(at, 4)) ^ look(12, load<u32>(at) ^ state);
+    const later = look(0, load<u32>(at, 12)) ^ look(4, load<u32>(at, 8)) ^ look(8, load<u32>(at, 4));
+    state = later ^ look(12, load<u32>(at) ^ state);
   }
   for (; at < end; at++) {
     state = (state >> 8) ^ load<u32>(CRC_TABLES + (((state ^ load<u8>(at)) & 0xff) << 2));
@@ -48,8 +48,8 @@ function sliceBy16(at: usize, length: usize, state: u32): u32 {
 }
 
 /** From how many vectors (of 16 bytes) on each level of folding pays, measured. */
-const WIDE_FROM: u32 = 2048;
-const MIDDLE_FROM: u32 = 160;
+const WIDE_FROM: u32 = CRC_MIDDLE_MOST;
+const MIDDLE_FROM: u32 = CRC_NARROW_MOST;
 const NARROW_FROM: u32 = 20;
 
 /** Continues `crc` over `length` bytes at `at`. */

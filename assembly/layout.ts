@@ -8,9 +8,12 @@
 export const SECTOR_BYTES: u32 = 0x1000;
 export const SECTOR_SHIFT: u32 = 12;
 
-// Address 0 stays unused, so that a forgotten pointer hits nothing. From 64 on (`memoryBase` in asconfig.json) lie the
-// module's constant data: the sines of MD5, 256 bytes.
-export const CRC_TABLES: usize = 1024;
+/** The first KiB stays unused: a forgotten pointer hits nothing, and the optimizer may make offsets of `at + 16`. */
+const UNUSED_BYTES: usize = 1024;
+/** Then the compiler puts the module's constant data, which is the sines of MD5. */
+const CONSTANTS_BYTES: usize = 256;
+
+export const CRC_TABLES: usize = UNUSED_BYTES + CONSTANTS_BYTES;
 /** 16 tables of 256 words: `CRC_TABLES + 1024 * k + 4 * byte` is the CRC of `byte` followed by k zero bytes. */
 export const CRC_TABLES_BYTES: usize = 16 * 1024;
 
@@ -20,7 +23,7 @@ export const MIDDLE_BYTES: usize = 137 * 8;
 export const NARROW_BYTES: usize = 42 * 4;
 /** The most vectors that the two smaller levels take. */
 export const CRC_MIDDLE_MOST: u32 = 2048;
-export const CRC_NARROW_MOST: u32 = 192;
+export const CRC_NARROW_MOST: u32 = 160;
 /** The wide level goes round in a buffer of so many vectors: with its surroundings it fits a 32 KiB data cache. */
 export const CRC_WIDE_BLOCK: u32 = 1024;
 

@@ -71,6 +71,7 @@ export function md5x4Blocks(
     i32x4.replace_lane(i32x4.replace_lane(i32x4.splat(count0), 1, count1), 2, count2), 3, count3,
   );
   for (let done: u32 = 0; done < most; done++) {
+    // The words of a block, as one vector each: four words of four lanes at a time, transposed.
     const r00 = v128.load(at0);
     const r01 = v128.load(at1);
     const r02 = v128.load(at2);

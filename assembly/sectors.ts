@@ -130,7 +130,7 @@ export function storeTouched(index: u32): u32 {
 function claim(sector: u32): usize {
   const page = pageAddress(used);
   if (page + SECTOR_BYTES > arenaEnd) {
-    if (memory.grow(GROWTH) < 0) unreachable();
+    if (memory.grow(GROWTH) < 0 && memory.grow(1) < 0) unreachable();
     arenaEnd = (memory.size() as usize) << WASM_PAGE_SHIFT;
   }
   const note = noteAddress(used);

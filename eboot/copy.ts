@@ -88,7 +88,7 @@ export function* copy(context: CopyContext, args: CopyArguments, pass: 'write' |
       if (yield { op: 'write', address: destination, length: SECTOR_BYTES, data: sector })
         return COPY_DESTINATION_FAILED;
     }
-    if (writing) host.emit?.({ type: 'eboot.copy', sector: destination / SECTOR_BYTES, skipped });
+    if (writing) host.emit?.({ type: 'eboot.copy', sector: eraseAddress / SECTOR_BYTES, skipped });
     source = (source + SECTOR_BYTES) >>> 0;
     destination = (destination + SECTOR_BYTES) >>> 0;
     left -= SECTOR_BYTES;

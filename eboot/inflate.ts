@@ -8,6 +8,8 @@
  * Only numbers and typed arrays, so that the same text can become a WASM kernel.
  */
 
+import { DISTANCE_SYMBOLS, FAST_MASK, HuffmanTree, LITERAL_SYMBOLS, MAX_BITS } from './huffman.ts';
+
 export const INPUT_BYTES = 4096;
 export const DICTIONARY_BYTES = 32768;
 const DICTIONARY_MASK = DICTIONARY_BYTES - 1;
@@ -32,17 +34,11 @@ const DISTANCE = 7;
 const DISTANCE_EXTRA = 8;
 const MATCH = 9;
 
-const MAX_BITS = 15;
 /** An undecodable code costs one bit more than the longest code. */
 const UNDECODABLE_BITS = 16;
 /** The error value that nobody checks: it serves as literal (0xFD) or as table index. */
 const UNDECODABLE = -3;
-const FAST_BITS = 9;
-const FAST_SIZE = 1 << FAST_BITS;
-const FAST_MASK = FAST_SIZE - 1;
 const END_OF_BLOCK = 256;
-const LITERAL_SYMBOLS = 288;
-const DISTANCE_SYMBOLS = 32;
 
 /** Order in which code length codes are sent. Source: RFC 1951 §3.2.7. */
 const CODE_LENGTH_ORDER = Uint8Array.of(16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15);
@@ -67,55 +63,6 @@ for (let symbol = 0, base = 1; symbol < 30; symbol++) {
 export interface UndecodableDistance {
   readonly base: number;
   readonly extraBits: number;
-}
-
-/**
- * A canonical Huffman code, complete or not. An over-subscribed one is no error: codes are given out in order of length
- * until none are left.
- */
-class HuffmanTree {
-  readonly counts = new Uint16Array(MAX_BITS + 1);
-  readonly symbols = new Uint16Array(LITERAL_SYMBOLS);
-  /** By the next bits: symbol << 4 | length, or 0 for a longer (or no) code. */
-  readonly fast = new Uint16Array(FAST_SIZE);
-  private readonly offsets = new Uint16Array(MAX_BITS + 1);
-
-  /** @param lengths code lengths of symbols 0 … count-1 begin at `start` */
-  build(lengths: Uint8Array, start: number, count: number): void {
-    const { counts, symbols, fast, offsets } = this;
-    counts.fill(0);
-    for (let i = 0; i < count; i++) counts[lengths[start + i]!]!++;
-    counts[0] = 0;
-    for (let bits = 1, sum = 0; bits <= MAX_BITS; bits++) {
-      offsets[bits] = sum;
-      sum += counts[bits]!;
-    }
-    for (let i = 0; i < count; i++) {
-      const length = lengths[start + i]!;
-      if (length !== 0) symbols[offsets[length]!++] = i;
-    }
-    fast.fill(0);
-    let first = 0;
-    let index = 0;
-    for (let bits = 1; bits <= FAST_BITS; bits++) {
-      const size = 1 << bits;
-      const length = counts[bits]!;
-      for (let i = 0; i < length && first + i < size; i++) {
-        const entry = (symbols[index + i]! << 4) | bits;
-        for (let slot = reverse(first + i, bits); slot < FAST_SIZE; slot += size) fast[slot] = entry;
-      }
-      index += length;
-      first = (first + length) << 1;
-      if (first >= size << 1) break;
-    }
-  }
-}
-
-/** The low `bits` bits of `code` in opposite order: codes are sent from their high end. */
-function reverse(code: number, bits: number): number {
-  let reversed = 0;
-  for (let i = 0; i < bits; i++) reversed |= ((code >> i) & 1) << (bits - 1 - i);
-  return reversed;
 }
 
 export class Inflate {

@@ -164,9 +164,12 @@ class ImageLoader {
       for (const byte of data) checksum ^= byte;
       position += data.length;
       this.segments++;
-      const tail = length >= room ? (length - room) % ROW_BYTES : length;
+      // Lengths are signed: a negative one, as of a blank header, copies nothing, and the rows make no sense after it.
+      const negative = length > 0x7fffffff;
+      const tail = negative ? length | 0 : length >= room ? (length - room) % ROW_BYTES : length;
       if (length >= room) consumed = 0;
       this.print(`tail ${tail}\nchksum ${hex8(checksum)}\n`);
+      if (negative) break;
       if (index + 1 === count) break;
       const used = tail + consumed;
       const left = ROW_BYTES - used;
@@ -188,16 +191,15 @@ class ImageLoader {
   /** The data of one segment, put into RAM. */
   private segment(position: number, address: number, length: number): Uint8Array | 'read-error' | 'bad-segment' {
     if (beyondRomChip(position, length)) return 'read-error';
-    // A negative length reads nothing but is still summed over: no RAM is that large.
-    if (romReadLength(length) !== length) return 'bad-segment';
-    if (length > 0) {
+    const stored = romReadLength(length);
+    if (stored > 0) {
       const { region, end } = windowAt(address);
       if (storeFault(address) !== undefined || (region !== 'dram' && region !== 'iram')) return 'bad-segment';
-      if (address + length > end) return 'bad-segment';
+      if (address + stored > end) return 'bad-segment';
     }
-    const data = new Uint8Array(length);
+    const data = new Uint8Array(stored);
     if (!this.read(position, data)) return 'read-error';
-    if (length > 0) this.ram?.view(address, length).set(data);
+    if (stored > 0) this.ram?.view(address, stored).set(data);
     return data;
   }
 

@@ -50,7 +50,7 @@ export interface TcpConnection {
   available(): number;
   /** Up to `max` bytes, possibly none. */
   read(max: number): Uint8Array;
-  /** Up to `max` bytes without taking them. */
+  /** Up to `max` bytes without taking them; the array is the caller's, later calls do not change it. */
   peek(max: number): Uint8Array;
   /** False once the peer sent FIN or RST or we closed. Unread bytes may remain. */
   connected(): boolean;
@@ -73,6 +73,20 @@ export interface TcpListener {
   close(): void;
 }
 
+/** What makes a TLS server trustworthy; one of them. Without any, every connect fails. Source: spec chapter 04 §23. */
+export type TlsTrust =
+  /** PEM text with the certificates of authorities (or of the server itself). */
+  | { readonly ca: string }
+  /** SHA-1 of the server's certificate, 20 bytes. */
+  | { readonly fingerprint: Uint8Array }
+  | { readonly insecure: true };
+
+export interface TlsOptions {
+  /** Name for SNI and for the check of the certificate. */
+  readonly host: string;
+  readonly trust: TlsTrust;
+}
+
 /** The device's network interface. Everything opened through it is closed when the device stops. */
 export interface Network {
   /** The station's IPv4 address. */
@@ -85,6 +99,10 @@ export interface Network {
   joinMulticast(group: string, port: number): Promise<UdpSocket>;
   /** `undefined` when refused (at once) or unreachable (after `timeoutMs`). */
   connectTcp(to: Address, timeoutMs: number): Promise<TcpConnection | undefined>;
+  /** TCP and TLS 1.2; `error` says in words what went wrong, which the device itself does not tell. */
+  connectTls?(to: Address, options: TlsOptions, timeoutMs: number): Promise<TcpConnection | { readonly error: string }>;
+  /** IPv4 address of a host name; `undefined` when there is none, or no answer within `timeoutMs`. */
+  resolve?(host: string, timeoutMs: number): Promise<string | undefined>;
   listenTcp(port: number): Promise<TcpListener>;
 }
 

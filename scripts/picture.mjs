@@ -85,6 +85,7 @@ function lines(text) {
   const shown = [{ text: '$ vesp run --password 123 --once', style: 'prompt' }];
   let progress = 0;
   for (const line of text.trimEnd().split('\n')) {
+    if (line === '') continue;
     if (/^Progress: /.test(line)) {
       const percent = Number(/\d+/.exec(line)[0]);
       if (percent > 0 && percent < 100) {

@@ -23,7 +23,9 @@ const sources = FOLDERS.flatMap((folder) =>
 );
 
 const importsOf = (file: string): string[] =>
-  [...readFileSync(join(root, file), 'utf8').matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
+  [...readFileSync(join(root, file), 'utf8').matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map(
+    (match) => match[1]!,
+  );
 
 describe('imports', () => {
   test('every folder imports only folders to its left', () => {
@@ -42,7 +44,11 @@ describe('imports', () => {
   test("Node's built-ins and packages appear only in emulator/ and the kernel loader", () => {
     const wrong = sources
       .filter((file) => !file.startsWith('emulator/') && file !== 'assembly/host/load.ts')
-      .flatMap((file) => importsOf(file).filter((name) => !name.startsWith('.')).map((name) => `${file} -> ${name}`));
+      .flatMap((file) =>
+        importsOf(file)
+          .filter((name) => !name.startsWith('.'))
+          .map((name) => `${file} -> ${name}`),
+      );
     expect(wrong).toEqual([]);
   });
 

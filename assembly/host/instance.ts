@@ -18,7 +18,7 @@ declare const WebAssembly: {
     imports(module: WasmModule): { module: string; name: string }[];
   };
   Instance: new (module: WasmModule, imports: Record<string, Record<string, unknown>>) => { readonly exports: object };
-  Memory: new (size: { initial: number; maximum?: number }) => WasmMemory;
+  Memory: new (size: { initial: number; maximum: number }) => WasmMemory;
   RuntimeError: ErrorConstructor;
 };
 
@@ -79,7 +79,9 @@ export interface KernelExports {
 }
 
 /** Linear memory grows in these units. */
-export const WASM_PAGE_BYTES = 0x10000;
+const WASM_PAGE_BYTES = 0x10000;
+/** How far linear memory may grow: room for 63 branches of a 16 MiB chip that each changed every sector. */
+const MAXIMUM_BYTES = 0x40000000;
 
 /** An instance with its memory. The view {@link KernelInstance.bytes} is taken afresh after anything that may grow it. */
 export class KernelInstance {
@@ -90,12 +92,12 @@ export class KernelInstance {
   readonly transferBytes: number;
   #view: Uint8Array<ArrayBuffer>;
 
-  constructor(module: WasmModule) {
+  constructor(module: WasmModule, maximumBytes = MAXIMUM_BYTES) {
     const imports = WebAssembly.Module.imports(module);
     if (imports.some(({ module: from, name }) => from !== 'env' || (name !== 'memory' && name !== 'abort'))) {
       throw new Error(`the kernels import ${imports.map(({ module: from, name }) => `${from}.${name}`).join(', ')}`);
     }
-    this.memory = new WebAssembly.Memory({ initial: 2 });
+    this.memory = new WebAssembly.Memory({ initial: 2, maximum: Math.ceil(maximumBytes / WASM_PAGE_BYTES) });
     const abort = (_message: number, _file: number, line: number, column: number) => {
       throw new Error(`assertion failed in a kernel, line ${line}:${column}`);
     };

@@ -17,9 +17,13 @@ export function kernelModule(): WasmModule {
   return compiled;
 }
 
-/** A bare instance, for what works on linear memory itself: tests against the twins, and the bench. */
-export function instantiateKernels(): KernelInstance {
-  return new KernelInstance(kernelModule());
+/**
+ * A bare instance, for what works on linear memory itself: tests against the twins, and the bench.
+ *
+ * @param maximumBytes how far its memory may grow; 1 GiB unless told
+ */
+export function instantiateKernels(maximumBytes?: number): KernelInstance {
+  return new KernelInstance(kernelModule(), maximumBytes);
 }
 
 class WasmKernels implements Kernels {

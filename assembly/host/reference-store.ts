@@ -1,7 +1,7 @@
 /** The copy-on-write store in plain TypeScript: a base, and per open branch a map of the sectors that it changed. */
 import type { SectorStore } from './kernels.ts';
 import { checkCapacity, checkRange, checkSector, MAX_DEPTH, SECTOR_BYTES } from './ranges.ts';
-import { bitCount, crc32 } from './twins.ts';
+import { bitCount, crc32, isBlank } from './twins.ts';
 
 export class ReferenceStore implements SectorStore {
   readonly capacityBytes: number;
@@ -65,7 +65,11 @@ export class ReferenceStore implements SectorStore {
   }
 
   isBlank(address: number, length: number): boolean {
-    return this.read(address, length).every((byte) => byte === 0xff);
+    checkRange('isBlank', address, length, this.capacityBytes);
+    for (const { sector, from, to } of pieces(address, length)) {
+      if (!isBlank(this.#now(sector), from, to - from)) return false;
+    }
+    return true;
   }
 
   equals(address: number, data: Uint8Array): boolean {

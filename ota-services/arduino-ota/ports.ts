@@ -1,5 +1,5 @@
 /** What ArduinoOTA needs besides the ports all services share. */
-import type { EraseConfigMode, OtaError } from './ota-constants.ts';
+import type { OtaError } from './ota-constants.ts';
 
 /** The part of the Updater that ArduinoOTA uses. Source: spec chapter 02 §1. */
 export interface OtaUpdater {
@@ -34,10 +34,4 @@ export interface OtaCallbacks {
   end: (() => void | Promise<void>) | undefined;
   progress: ((received: number, total: number) => void | Promise<void>) | undefined;
   error: ((code: OtaError) => void | Promise<void>) | undefined;
-}
-
-/** Settings that hold at the moment they are looked at, during a run too. */
-export interface OtaSettings {
-  rebootOnSuccess: boolean;
-  eraseConfig: EraseConfigMode;
 }

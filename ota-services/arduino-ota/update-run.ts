@@ -60,9 +60,8 @@ export interface UpdateRunOptions {
   readonly debug: (line: string) => void;
 }
 
-export type RunOutcome =
-  /** `Update.begin` said no; no connection was made. */
-  'refused' | 'failed' | 'succeeded';
+/** How a run ended. `refused`: `Update.begin` said no, and no connection was made. */
+export type RunOutcome = 'refused' | 'failed' | 'succeeded';
 
 /** Performs the run for the invitation that `session` holds. Rejects only with an `Interruption` or what a callback threw. */
 export async function runUpdate(options: UpdateRunOptions): Promise<RunOutcome> {
@@ -92,7 +91,7 @@ export async function runUpdate(options: UpdateRunOptions): Promise<RunOutcome> 
     session.state = 'idle';
   }
 
-  const lastAckUnread = connection ? await receiveImage(options, connection) : false;
+  const ackUnread = connection ? await receiveImage(options, connection) : false;
 
   if (await updater.end()) {
     if (connection) await endInSuccess(connection, clock);
@@ -104,13 +103,7 @@ export async function runUpdate(options: UpdateRunOptions): Promise<RunOutcome> 
   await fail(OTA_END_ERROR, peerName(inviter));
   const text = updater.printError();
   debug(text);
-  if (connection) {
-    if (lastAckUnread && connection.connected()) await clock.delay(ERROR_TEXT_GAP_MS, 'peer');
-    connection.write(toBytes(text));
-    // What was not read is thrown away first, so that the connection ends with FIN and the text arrives.
-    connection.read(connection.available());
-    connection.close();
-  }
+  if (connection) await endInFailure(connection, clock, text, ackUnread);
   session.state = 'idle';
   return 'failed';
 }
@@ -124,14 +117,14 @@ async function connect(options: UpdateRunOptions, target: Address): Promise<TcpC
 
 /**
  * The data loop. There is no limit to it while the connection lasts: a silent uploader freezes the sketch.
- * @returns whether the last thing that happened was an acknowledgement that the uploader may not have read yet
+ * @returns whether the last thing that happened was an acknowledgement, which the uploader may not have read yet
  */
 async function receiveImage(options: UpdateRunOptions, connection: TcpConnection): Promise<boolean> {
   const { session, updater, clock, callbacks, debug, emit } = options;
   const peer = peerName(connection.remote);
   const watch = new FrozenWatch(clock, emit);
   let total = 0;
-  let acknowledged = false;
+  let ackUnread = false;
   try {
     while (!updater.isFinished() && (connection.connected() || connection.available() > 0)) {
       if ((await waitForData(connection, clock, watch)) === 0) {
@@ -141,20 +134,20 @@ async function receiveImage(options: UpdateRunOptions, connection: TcpConnection
       }
       const count = await updater.writeFrom(connection);
       if (count === 0) {
-        if (connection.available() > 0) acknowledged = false;
+        if (connection.available() > 0) ackUnread = false;
         continue;
       }
       watch.heard();
       total += count;
-      acknowledged = connection.write(toBytes(String(count)));
-      if (acknowledged) emit({ type: 'ota.ack', peer, bytes: count, total });
+      ackUnread = connection.write(toBytes(String(count)));
+      if (ackUnread) emit({ type: 'ota.ack', peer, bytes: count, total });
       // `size` may have changed: after a false receive error the state is idle, and an invitation overwrites it.
       await callbacks.progress?.(total, session.size);
     }
   } finally {
     watch.thaw();
   }
-  return acknowledged;
+  return ackUnread;
 }
 
 /**
@@ -196,6 +189,18 @@ async function endInSuccess(connection: TcpConnection, clock: Clock): Promise<vo
   await connection.flush(FLUSH_MS);
   await clock.delay(PAUSE_BEFORE_CLOSE_MS, connection.available() > 0 ? 'peer' : 'device');
   await connection.flush(FLUSH_MS);
+  connection.close();
+}
+
+/**
+ * Nothing lies between the text and the end of the connection: an uploader in the middle of its image shall meet a closed
+ * port soon, or espota.py sends the rest of it to nobody and then waits for ever (spec chapter 03 §11.1).
+ */
+async function endInFailure(connection: TcpConnection, clock: Clock, text: string, ackUnread: boolean): Promise<void> {
+  if (ackUnread && connection.connected()) await clock.delay(ERROR_TEXT_GAP_MS, 'peer');
+  connection.write(toBytes(text));
+  // What was not read is thrown away first, so that the connection ends with FIN and the text arrives.
+  connection.read(connection.available());
   connection.close();
 }
 

@@ -21,35 +21,38 @@ function uploadTo(port: number, options: Partial<UploadOptions> = {}): Promise<U
 }
 
 describe.concurrent('with the emulated device', () => {
-  test.each(['sketch', 'fs'] as const)('%s, without and with a password', async (command) => {
-    for (const password of [undefined, 'secret']) {
-      const device = await LiveOta.start({
-        setup: (ota) => {
-          if (password !== undefined) ota.setPassword(password);
-        },
-      });
-      const progress: number[] = [];
-      const stages: string[] = [];
-      const result = await uploadTo(device.port, {
-        command,
-        ...(password === undefined ? {} : { password }),
-        onProgress: (sent) => progress.push(sent),
-        onStage: (stage) => stages.push(stage),
-      });
-      await device.stopped;
-      expect(result).toEqual({ ok: true });
-      expect(progress).toEqual([0, 1460, 2920, 4380, 5000]);
-      expect(stages).toEqual([
-        'inviting',
-        ...(password === undefined ? [] : ['authenticating']),
-        'waiting-for-device',
-        'uploading',
-        'waiting-for-result',
-      ]);
-      expect(device.restart).toBe('restart');
-      expect(device.lines[0]).toBe(`Start cmd=${command === 'fs' ? 100 : 0}`);
-      expect(device.eventsOf('ota.ack').map(({ bytes }) => bytes)).toEqual([1460, 1460, 1460, 620]);
-    }
+  test.each([
+    ['sketch', undefined],
+    ['sketch', 'secret'],
+    ['fs', undefined],
+    ['fs', 'secret'],
+  ] as const)('%s, password %s', async (command, password) => {
+    const device = await LiveOta.start({
+      setup: (ota) => {
+        if (password !== undefined) ota.setPassword(password);
+      },
+    });
+    const progress: number[] = [];
+    const stages: string[] = [];
+    const result = await uploadTo(device.port, {
+      command,
+      ...(password === undefined ? {} : { password }),
+      onProgress: (sent) => progress.push(sent),
+      onStage: (stage) => stages.push(stage),
+    });
+    await device.stopped;
+    expect(result).toEqual({ ok: true });
+    expect(progress).toEqual([0, 1460, 2920, 4380, 5000]);
+    expect(stages).toEqual([
+      'inviting',
+      ...(password === undefined ? [] : ['authenticating']),
+      'waiting-for-device',
+      'uploading',
+      'waiting-for-result',
+    ]);
+    expect(device.restart).toBe('restart');
+    expect(device.lines[0]).toBe(`Start cmd=${command === 'fs' ? 100 : 0}`);
+    expect(device.eventsOf('ota.ack').map(({ bytes }) => bytes)).toEqual([1460, 1460, 1460, 620]);
   });
 
   test.each<[string, Partial<UploadOptions>, string, string]>([

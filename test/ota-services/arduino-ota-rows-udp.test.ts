@@ -1,6 +1,6 @@
 /** Rows of the scenario table, spec chapter 03 §14, that end before a connection: invitation, authentication, refusal. */
 import { describe, expect, test } from 'vitest';
-import { OTA_ERASE_CFG_NO } from '../../ota-services/arduino-ota/ota-constants.ts';
+
 import { imageByRule, md5Hex, OtaBench, type OtaBenchOptions, PEER } from '../support/ota-bench.ts';
 
 const image = imageByRule(3640);
@@ -402,7 +402,7 @@ describe('settings (§2)', () => {
     expect(uploader.replies).toEqual([]);
   });
 
-  test('row 67: an update that restarts the device says no goodbye', async () => {
+  test('§9: an update that restarts the device says no goodbye', async () => {
     const mdns: string[] = [];
     const bench = await started({ mdns: recorder(mdns), useMdns: true });
     bench.uploader(image).invite();
@@ -410,7 +410,7 @@ describe('settings (§2)', () => {
     expect(mdns).not.toContain('end');
   });
 
-  test('row 66: no mDNS step is made while an update runs', async () => {
+  test('§6: no mDNS step is made while an update runs', async () => {
     const mdns: string[] = [];
     const bench = await started({ mdns: recorder(mdns), useMdns: true });
     bench.uploader(image).invite();
@@ -421,7 +421,7 @@ describe('settings (§2)', () => {
   });
 
   test('getCommand() tells the last command that an idle device read, accepted or not', async () => {
-    const bench = await started({ setup: (ota) => ota.setEraseConfig(OTA_ERASE_CFG_NO) });
+    const bench = await started();
     expect(bench.ota.getCommand()).toBe(0);
     const uploader = bench.uploader(image).refuse().invite('100 1 2 short');
     await bench.advance(10);

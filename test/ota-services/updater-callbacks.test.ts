@@ -13,6 +13,7 @@ import {
   type RigOptions,
   rsaVerifier,
   ScriptedSource,
+  sha256Hex,
   signedFile,
   sketchBytes,
   takeLog,
@@ -547,6 +548,17 @@ test('the hash is fed from flash in pieces of 128 bytes', async () => {
     ['read', 0x1fd000, 128],
     ['read', 0x1fd080, 128],
   ]);
+});
+
+test('a verifier that expects no signature judges the whole file', async () => {
+  const rig = makeRig();
+  const verify = (digest: Uint8Array, signature: Uint8Array | undefined): boolean =>
+    signature === undefined && Buffer.from(digest).toString('hex') === sha256Hex(image);
+  rig.update.installSignature({ ...rsaVerifier(), length: 0, verify });
+  await rig.update.begin(10000);
+  await rig.update.write(image);
+  expect(await rig.update.end()).toBe(true);
+  expect(rig.commands[0]!.size).toBe(10000);
 });
 
 describe('invariant: an Interruption passes through, whatever was being done', () => {

@@ -61,7 +61,8 @@ export async function uploadVirtually(
     next();
   });
   udp.send(`${options.command ?? 0} ${listener.local.port} ${image.length} ${options.md5 ?? md5(image)}\n`, port);
-  for (let spent = 0; !finished && spent < LIMIT_US && !options.until?.(); spent += STEP_US) await device.advance(STEP_US);
+  for (let spent = 0; !finished && spent < LIMIT_US && !options.until?.(); spent += STEP_US)
+    await device.advance(STEP_US);
   udp.close();
   listener.close();
   return { udp: answers, tcp: text, connected };

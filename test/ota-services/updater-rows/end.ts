@@ -164,6 +164,9 @@ export const endRows: Row[] = [
       expect(await end(rig)).toEqual([false, 9, 'X(9) E E']);
       expect(rig.update.getErrorString()).toBe('new Flash config wrong, real size: 4194304');
       expect(rig.commands).toEqual([]);
+      // An "autoflash" build, whose own header says 16 MiB, does not ask.
+      const auto = await uploaded(sketchBytes(10000, { nibble: 9 }), { flashMapSupport: true, nibble: 9 });
+      expect((await end(auto)).slice(0, 2)).toEqual([true, 0]);
     },
   },
   {

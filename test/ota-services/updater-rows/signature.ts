@@ -135,6 +135,10 @@ export const signatureRows: Row[] = [
         code: 12,
         problem: { check: 'size', expected: 256, size: 100 },
       });
+      const almost = await refused(concat(sketchBytes(255), word(256)), rsaVerifier());
+      expect(almost.update.failure).toMatchObject({ problem: { check: 'size', size: 259 } });
+      const none = await refused(concat(sketchBytes(256), word(256)), rsaVerifier());
+      expect(none.update.failure).toMatchObject({ problem: { check: 'signature' } });
     },
   },
   {
