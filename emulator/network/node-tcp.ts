@@ -21,8 +21,6 @@ export interface NodeTcpOptions {
   readonly life: Life;
   readonly emit: Emit<WireEvent>;
   readonly windowBytes: number;
-  /** For a connection inside TLS: the TCP socket below it, which is what can be reset. */
-  readonly carrier?: Socket;
 }
 
 export class NodeTcpConnection implements TcpConnection {
@@ -119,9 +117,13 @@ export class NodeTcpConnection implements TcpConnection {
     }
     this.closed = true;
     if (this.over) return;
-    this.socket.end();
-    // What still comes is acknowledged and forgotten, until the peer's FIN.
-    this.socket.resume();
+    // Closed in the kernel too: like lwIP, it then answers data that still comes with RST. espota.py relies on it to learn
+    // that a flash error ended its upload.
+    if (this.socket.writableLength === 0) {
+      this.socket.destroy();
+      return;
+    }
+    this.socket.end(() => this.socket.destroy());
     this.linger = setTimeout(() => this.reset(), FIN_WAIT_MS);
   }
 
@@ -149,7 +151,7 @@ export class NodeTcpConnection implements TcpConnection {
   private reset(): void {
     if (this.socket.destroyed) return;
     this.over = true;
-    resetSocket(this.socket, this.options.carrier);
+    resetSocket(this.socket);
   }
 
   private notify(): void {
@@ -161,12 +163,11 @@ export class NodeTcpConnection implements TcpConnection {
 }
 
 /**
- * RST, now. A plain close where the system refuses one: not connected yet, or our FIN is just leaving.
- *
- * @param carrier the TCP socket below, when `socket` is a TLS one
+ * RST, now. A plain close where the system refuses one (not connected yet, or our FIN is just leaving), and inside TLS:
+ * Node 20.20 crashes when the TCP socket below a TLS one is reset.
  */
-export function resetSocket(socket: Socket, carrier: Socket = socket): void {
+export function resetSocket(socket: Socket): void {
   const finLeaving = socket.writableEnded && !socket.writableFinished;
-  if (!carrier.connecting && !finLeaving) carrier.resetAndDestroy();
+  if (!socket.connecting && !finLeaving && !('encrypted' in socket)) socket.resetAndDestroy();
   socket.destroy();
 }
