@@ -99,7 +99,7 @@ class NodeDevice implements Network {
     if (!socket) return { error: `no TCP connection to ${to.address}:${to.port}` };
     const secured = await this.life.guard(startTls(socket, options, this.life));
     if (typeof secured === 'string') return { error: secured };
-    return new NodeTcpConnection(secured, { ...this.tcp, carrier: socket });
+    return new NodeTcpConnection(secured, this.tcp);
   }
 
   async resolve(host: string, timeoutMs: number): Promise<string | undefined> {

@@ -34,7 +34,7 @@ export function startTls(carrier: Socket, options: TlsOptions, life: Life): Prom
         resolve(socket);
         return;
       }
-      resetSocket(socket, carrier);
+      resetSocket(socket); // and with it the carrier
       resolve(failure);
     };
     const timer = setTimeout(() => finish(`no handshake within ${HANDSHAKE_MS} ms`), HANDSHAKE_MS);
