@@ -9,8 +9,10 @@ import type { FlashLayout } from '../flash/layouts.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
 import { Interruption } from '../flash/ports.ts';
 import { ArduinoOTA } from '../ota-services/arduino-ota/arduino-ota.ts';
+import { ESP8266HTTPUpdate } from '../ota-services/http-update-client/http-update.ts';
+import { OpenConnections } from '../ota-services/http-update-client/open-connections.ts';
 import type { Mdns } from '../ota-services/mdns/mdns.ts';
-import type { EbootCommandPort, Md5, Network, ServicePorts } from '../ota-services/ports.ts';
+import type { EbootCommandPort, Md5, Network, ServicePorts, TlsIdentity } from '../ota-services/ports.ts';
 import { Updater } from '../ota-services/updater.ts';
 import { type AppImage, readAppImage } from './app-image.ts';
 import type { DeviceClock } from './clock.ts';
@@ -18,6 +20,7 @@ import { EXCEPTIONS, postMortem } from './crash.ts';
 import { DeviceReset } from './device-reset.ts';
 import type { Addresses, DeviceEvent, HostPort } from './events.ts';
 import type { Life } from './life.ts';
+import { ntpTime } from './ntp.ts';
 import type { BootedImage } from './options.ts';
 import { chipClock, sketchClock, systemPort } from './ports.ts';
 import { ArduinoSerial, type Uart } from './serial.ts';
@@ -52,6 +55,8 @@ export interface AppParts {
   readonly random32: () => number;
   readonly bootStraps: () => number;
   readonly settings: SketchSettings;
+  /** Of the firmware's TLS server. */
+  readonly tlsIdentity: () => TlsIdentity;
   /** For images that do not say what they are. */
   readonly sketch: SketchChoice;
   readonly sketchFor: ((image: BootedImage) => SketchFactory | string | readonly string[] | undefined) | undefined;
@@ -147,8 +152,10 @@ function makeCore(
   image: AppImage,
   crash: (cause: number, what: string) => never,
 ): Core {
-  const { kernels, emit, network, chipId } = parts;
+  const { kernels, emit, chipId } = parts;
   const settings = mergeSettings(parts.settings, image.manifest?.settings ?? {});
+  const connections = new OpenConnections();
+  const network = connections.watch(parts.network);
   const clock = sketchClock(parts.clock, life);
   const system = systemPort({ life, chipId, freeHeap: parts.freeHeap, bootStraps: parts.bootStraps });
   const ports = { clock, network, system, command: parts.command, md5, emit, random32: parts.random32 };
@@ -175,16 +182,25 @@ function makeCore(
       mdns,
       defaultPort: settings.otaPort,
     }),
+    ESPhttpUpdate: new ESP8266HTTPUpdate({
+      ...ports,
+      flash: esp,
+      updater: Update,
+      connections,
+      atomicFs: settings.atomicFs,
+    }),
     MDNS: mdns,
     ports,
     WiFi: { localIP: () => network.address },
     network,
     settings,
     clock,
+    tlsIdentity: parts.tlsIdentity,
     delay: (ms) => clock.delay(ms),
     yield: () => clock.yield(),
     millis: () => clock.millis(),
     micros: () => clock.micros(),
+    time: () => ntpTime(parts.clock),
     listening: parts.listening,
     crash,
     readFile: (path) => life.guard(readFile(path).catch(() => undefined)),

@@ -24,6 +24,7 @@ import { recogniseEboot } from '../flash/eboot-sector.ts';
 import { SECTOR_BYTES } from '../flash/geometry.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
 import { Mdns } from '../ota-services/mdns/mdns.ts';
+import type { TlsIdentity } from '../ota-services/ports.ts';
 import { runApp } from './app.ts';
 import type { AreaMap } from './area-map.ts';
 import type { BoardSetup } from './board-setup.ts';
@@ -69,6 +70,8 @@ export interface BootParts {
   readonly freeHeap: number;
   readonly chipId: number;
   readonly settings: SketchSettings;
+  /** Of the firmware's TLS server. */
+  readonly tlsIdentity: () => TlsIdentity;
   readonly sketch: SketchChoice;
   readonly sketchFor: DeviceOptions['sketchFor'];
   readonly listening: (service: keyof Addresses, at: HostPort) => void;

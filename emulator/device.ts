@@ -7,6 +7,7 @@ import { RtcMemory } from '../eboot/rtc-memory.ts';
 import { DOWNLOAD, FLASH_BOOT, type Straps } from '../eboot/straps.ts';
 import { roundUpToSector } from '../flash/geometry.ts';
 import { NorFlash } from '../flash/nor-flash.ts';
+import type { TlsIdentity } from '../ota-services/ports.ts';
 import { AreaMap } from './area-map.ts';
 import { type BoardSetup, boardSetup } from './board-setup.ts';
 import { Boot } from './boot.ts';
@@ -33,11 +34,13 @@ import { SeededRandom } from './random.ts';
 import { Uart } from './serial.ts';
 import { defined } from './settings.ts';
 import { checkSketch, type SketchChoice } from './sketch-choice.ts';
+import { WEB_UPDATER_HOST } from './sketches/web-updater.ts';
+import { tlsIdentity } from './tls-identity.ts';
 
 const DEFAULT_SKETCH: readonly string[] = ['basic-ota', 'web-updater'];
 const DEFAULT_OTA_PORT = 8266;
 const DEFAULT_HTTP_PORT = 8080;
-const DEFAULT_HTTP_PATH = '/update';
+const DEFAULT_HTTPS_PORT = 8443;
 const DEFAULT_STREAM_PORT = 8232;
 const DEFAULT_FREE_HEAP = 30_000;
 const FIRST_CHIP_ID = 0xc0ffee;
@@ -73,6 +76,12 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   checkSketch(sketch);
   // Everything that can be wrong is looked at before the flash file is opened and locked.
   for (const text of options.faults ?? []) parseFaults(text);
+  const identity = tlsIdentity({
+    cert: options.https?.cert,
+    key: options.https?.key,
+    flashFile: options.flashFile,
+    names: certificateNames(options),
+  });
   const image = options.image === undefined ? undefined : readImage(options.image, setup.capacityBytes);
   const kernels = loadKernels();
   const store = kernels.createChip(setup.capacityBytes);
@@ -85,7 +94,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
     store.overwrite(0, opened.content);
   }
   try {
-    return new Device({ options, setup, sketch, image, kernels, store, file, fresh });
+    return new Device({ options, setup, sketch, identity, image, kernels, store, file, fresh });
   } catch (error) {
     file?.close();
     throw error;
@@ -96,6 +105,7 @@ interface DeviceParts {
   readonly options: DeviceOptions;
   readonly setup: BoardSetup;
   readonly sketch: SketchChoice;
+  readonly identity: () => TlsIdentity;
   readonly image: Uint8Array | undefined;
   readonly kernels: Kernels;
   readonly store: SectorStore;
@@ -226,15 +236,17 @@ export class Device implements AsyncDisposable {
           passwordHash: options.ota?.passwordHash,
           httpUser: options.http?.user,
           httpPassword: options.http?.password,
+          httpPath: options.http?.path,
           streamFile: options.stream?.file,
           publicKey: options.publicKey,
         }),
         mdns: options.mdns ?? !host.startsWith('127.'),
         httpPort: options.http?.port ?? DEFAULT_HTTP_PORT,
-        httpPath: options.http?.path ?? DEFAULT_HTTP_PATH,
+        httpsPort: options.https?.port ?? DEFAULT_HTTPS_PORT,
         streamPort: options.stream?.port ?? DEFAULT_STREAM_PORT,
         atomicFs: options.atomicFs ?? false,
       },
+      tlsIdentity: parts.identity,
       sketch: parts.sketch,
       sketchFor: options.sketchFor,
       listening: (service: keyof Addresses, at: HostPort) => {
@@ -383,6 +395,12 @@ export class Device implements AsyncDisposable {
     }
     this.power.settle(state);
   }
+}
+
+/** What a browser may call the device. */
+function certificateNames({ host, ota }: DeviceOptions): string[] {
+  const own = host === undefined || host === '0.0.0.0' ? [] : [host];
+  return [...new Set([`${ota?.hostname ?? WEB_UPDATER_HOST}.local`, 'localhost', '127.0.0.1', ...own])];
 }
 
 /** A serial upload erases whole sectors: what follows the image in its last one is 0xFF. */

@@ -30,4 +30,13 @@ export type { PowerState } from './power.ts';
 export { KeyError, rsaVerifier, signImage, verifyImage } from './signing.ts';
 export { SKETCH_NAMES } from './sketches/index.ts';
 export type { Core, Esp, Sketch, SketchFactory } from './sketches/sketch.ts';
+export {
+  createUpdateServer,
+  type OfferChange,
+  type OfferedImage,
+  type ServedRequest,
+  type UpdateServer,
+  UpdateServerOptionError,
+  type UpdateServerOptions,
+} from './update-server.ts';
 export { type UploadOptions, type UploadResult, uploadOverOta } from './uploader.ts';

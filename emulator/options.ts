@@ -16,7 +16,10 @@ export interface BootedImage {
   read(address: number, length: number): Uint8Array;
 }
 
-export interface DeviceOptions {
+/** Every field may also be given as `undefined`, which is the same as leaving it out. */
+export type DeviceOptions = { [K in keyof DeviceFields]?: DeviceFields[K] | undefined };
+
+interface DeviceFields {
   /** A board id of `boards.json` (`nodemcuv2`). */
   board?: string;
   /** A flash layout (the board's default); `auto`, `auto:max-fs`, `auto:no-fs` choose by the chip's size. */
@@ -48,8 +51,18 @@ export interface DeviceOptions {
     /** Credentials hold only when user and password are both given. */
     user?: string;
     password?: string;
-    /** Path of the form (`/update`). */
+    /** Path of the form (`/update`; `/firmware` for `secure-web-updater`). */
     path?: string;
+  };
+  https?: {
+    /** TCP port of the sketch `secure-web-updater` (8443); 0 lets the system choose. */
+    port?: number;
+    /**
+     * PEM text of a certificate (RSA or EC) and of its key, without a passphrase. Without them a self-signed one is made at
+     * the first start of the sketch, and with a flash file kept in `FILE.tls.pem`.
+     */
+    cert?: string;
+    key?: string;
   };
   stream?: {
     /** TCP port of the sketch `stream-update` (8232); 0 lets the system choose. */

@@ -5,12 +5,7 @@
  */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { isIPv4 } from 'node:net';
-
-/** A certificate (with its chain) and its private key, as PEM texts. */
-export interface TlsIdentity {
-  readonly cert: string;
-  readonly key: string;
-}
+import type { TlsIdentity } from '../ota-services/ports.ts';
 
 export interface SelfSignedOptions {
   /** DNS names and IPv4 addresses that the certificate is good for; the first is its subject too. At least one. */
@@ -135,6 +130,9 @@ function generalName(name: string): Buffer {
 }
 
 function pem(label: string, bytes: Uint8Array): string {
-  const lines = Buffer.from(bytes).toString('base64').match(/.{1,64}/g) ?? [];
+  const lines =
+    Buffer.from(bytes)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }

@@ -10,6 +10,8 @@ import { FileTrouble, type ServedFolder } from './update-files.ts';
 
 /** Folders in the table, and watched; more are served, but not listed. */
 const MAX_FOLDERS = 256;
+/** Names that wait to be looked at. */
+const MAX_WAITING = 10_000;
 const QUIET_MS = 200;
 
 /** An image that a device would get. */
@@ -51,7 +53,9 @@ export async function offerTable(files: ServedFolder): Promise<OfferTable> {
       for (const mode of ['sketch', 'spiffs'] as const) images.push(...(await offeredIn(files, next, names, mode)));
       if (next.length >= MAX_DEPTH) continue;
       // Images are no folders; this saves a look at each.
-      for (const name of names) if (!/\.(bin|gz|signed)$/i.test(name)) open.push([...next, name]);
+      for (const name of names) {
+        if (!/\.(bin|gz|signed)$/i.test(name) && open.length < MAX_WAITING) open.push([...next, name]);
+      }
     } catch (error) {
       if (!(error instanceof FileTrouble)) throw error;
     }

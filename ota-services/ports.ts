@@ -73,6 +73,25 @@ export interface TcpListener {
   close(): void;
 }
 
+/**
+ * A listener for TLS. What it accepts is plain TCP: the handshake is made, and waited for, when the server turns to a
+ * connection. Source: spec chapter 04 §13.
+ */
+export interface TlsListener extends TcpListener {
+  /**
+   * Makes the handshake on an accepted connection, which is used up by it.
+   *
+   * @returns the connection of plain bytes; undefined when there was no handshake within `timeoutMs`: then it is gone
+   */
+  secure(connection: TcpConnection, timeoutMs: number): Promise<TcpConnection | undefined>;
+}
+
+/** A server's certificate (RSA or EC, with its chain) and private key, as PEM texts. */
+export interface TlsIdentity {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** What makes a TLS server trustworthy; one of them. Without any, every connect fails. Source: spec chapter 04 §23. */
 export type TlsTrust =
   /** PEM text with the certificates of authorities (or of the server itself). */
@@ -104,6 +123,8 @@ export interface Network {
   /** IPv4 address of a host name; `undefined` when there is none, or no answer within `timeoutMs`. */
   resolve?(host: string, timeoutMs: number): Promise<string | undefined>;
   listenTcp(port: number): Promise<TcpListener>;
+  /** TLS 1.2 with this certificate. Not there on the simulated network. Rejects as `listenTcp`. */
+  listenTls?(port: number, identity: TlsIdentity): Promise<TlsListener>;
 }
 
 /** The ROM's MD5 as the core's MD5Builder uses it. */

@@ -31,6 +31,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   image: async () => (await import('./commands/image.ts')).registerImageCommands,
   flash: async () => (await import('./commands/flash.ts')).registerFlashCommands,
   upload: async () => (await import('./commands/upload.ts')).registerUploadCommand,
+  serve: async () => (await import('./commands/serve.ts')).registerServeCommand,
   boards: async () => (await import('./commands/boards.ts')).registerBoardsCommand,
   layouts: async () => (await import('./commands/boards.ts')).registerLayoutsCommand,
 };

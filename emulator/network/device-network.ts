@@ -78,6 +78,9 @@ function stable(network: Network, chosen: Chosen, fail: (error: ListenError) => 
     listenTcp: (port) => open('tcp', port, (wanted) => network.listenTcp(wanted)),
     joinMulticast: (group, port) => network.joinMulticast(group, port),
     connectTcp: (to, timeoutMs) => network.connectTcp(to, timeoutMs),
+    ...(network.listenTls
+      ? { listenTls: (port, identity) => open('tcp', port, (wanted) => network.listenTls!(wanted, identity)) }
+      : {}),
     ...(network.connectTls ? { connectTls: network.connectTls.bind(network) } : {}),
     ...(network.resolve ? { resolve: network.resolve.bind(network) } : {}),
   };

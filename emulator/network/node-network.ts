@@ -8,11 +8,21 @@ import { createConnection, isIPv4, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Emit } from '../../flash/ports.ts';
 import type { WireEvent } from '../../ota-services/events.ts';
-import type { Address, Network, TcpConnection, TcpListener, TlsOptions, UdpSocket } from '../../ota-services/ports.ts';
+import type {
+  Address,
+  Network,
+  TcpConnection,
+  TcpListener,
+  TlsIdentity,
+  TlsListener,
+  TlsOptions,
+  UdpSocket,
+} from '../../ota-services/ports.ts';
 import type { Life } from '../life.ts';
 import { NodeListener } from './node-listener.ts';
 import { NodeTcpConnection, type NodeTcpOptions, resetSocket } from './node-tcp.ts';
 import { startTls } from './node-tls.ts';
+import { NodeTlsListener } from './node-tls-listener.ts';
 import { NodeUdpSocket } from './node-udp.ts';
 import { checkPort, DEFAULT_WINDOW_BYTES } from './wire.ts';
 
@@ -120,6 +130,11 @@ class NodeDevice implements Network {
   async listenTcp(port: number): Promise<TcpListener> {
     this.life.check();
     return NodeListener.open({ address: this.options.host, port: checkPort(port) }, this.tcp);
+  }
+
+  async listenTls(port: number, identity: TlsIdentity): Promise<TlsListener> {
+    this.life.check();
+    return NodeTlsListener.open({ address: this.options.host, port: checkPort(port) }, identity, this.tcp);
   }
 
   private async connect(to: Address, timeoutMs: number): Promise<Socket | undefined> {

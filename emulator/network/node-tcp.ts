@@ -35,6 +35,7 @@ export class NodeTcpConnection implements TcpConnection {
   private over = false;
   private unsentBytes = 0;
   private linger: NodeJS.Timeout | undefined;
+  private readonly letGo: () => void;
 
   /** @param socket connected, `allowHalfOpen`, without listeners that consume its data */
   constructor(
@@ -47,19 +48,24 @@ export class NodeTcpConnection implements TcpConnection {
     this.changed = new Signal(life, wallTimer);
     this.progressed = new Signal(life, wallTimer);
     const forget = life.onEnd(() => this.reset());
-    socket.setNoDelay(true);
-    // Whatever goes wrong ends in 'close'; that is all lwIP's user hears, too.
-    socket.on('error', () => {});
-    socket.on('data', (data) => this.receive(data));
-    socket.on('end', () => this.receiveFin());
-    socket.on('close', () => {
+    const receive = (data: Buffer): void => this.receive(data);
+    const receiveFin = (): void => this.receiveFin();
+    const finish = (): void => {
       forget();
       clearTimeout(this.linger);
       this.over = true;
       this.unsentBytes = 0;
       this.progressed.fire();
       this.notify();
-    });
+    };
+    socket.setNoDelay(true);
+    // Whatever goes wrong ends in 'close'; that is all lwIP's user hears, too.
+    socket.on('error', () => {});
+    socket.on('data', receive).on('end', receiveFin).on('close', finish);
+    this.letGo = () => {
+      forget();
+      socket.off('data', receive).off('end', receiveFin).off('close', finish);
+    };
   }
 
   available(): number {
@@ -125,6 +131,24 @@ export class NodeTcpConnection implements TcpConnection {
     }
     this.socket.end(() => this.socket.destroy());
     this.linger = setTimeout(() => this.reset(), FIN_WAIT_MS);
+  }
+
+  /**
+   * Gives the socket away, paused, with everything that was received and not read still to come from it: for TLS, which
+   * begins on a connection that has waited. This connection is over then.
+   *
+   * @returns undefined when the peer is gone already
+   */
+  release(): Socket | undefined {
+    if (!this.connected()) {
+      this.abort();
+      return undefined;
+    }
+    this.letGo();
+    this.closed = true;
+    this.socket.pause();
+    if (this.incoming.length > 0) this.socket.unshift(this.incoming.take(this.incoming.length));
+    return this.socket;
   }
 
   abort(): void {

@@ -5,8 +5,9 @@
  */
 import type { EspFlash } from '../../flash/esp-class.ts';
 import type { ArduinoOTA } from '../../ota-services/arduino-ota/arduino-ota.ts';
+import type { ESP8266HTTPUpdate } from '../../ota-services/http-update-client/http-update.ts';
 import type { Mdns } from '../../ota-services/mdns/mdns.ts';
-import type { Clock, Network, ServicePorts } from '../../ota-services/ports.ts';
+import type { Clock, Network, ServicePorts, TlsIdentity } from '../../ota-services/ports.ts';
 import type { Updater } from '../../ota-services/updater.ts';
 import type { Addresses, HostPort } from '../events.ts';
 import type { ArduinoSerial } from '../serial.ts';
@@ -33,6 +34,7 @@ export interface Core {
   readonly ESP: Esp;
   readonly Update: Updater;
   readonly ArduinoOTA: ArduinoOTA;
+  readonly ESPhttpUpdate: ESP8266HTTPUpdate;
   readonly WiFi: { localIP(): string };
   /** One responder for all services; undefined when mDNS is not modelled. */
   readonly MDNS: Mdns | undefined;
@@ -49,6 +51,8 @@ export interface Core {
   yield(): Promise<void>;
   millis(): number;
   micros(): number;
+  /** Seconds since 1970, UTC, as time servers tell them. */
+  time(): number;
   /** Tells where a service listens; shown in the `ready` line. */
   listening(service: keyof Addresses, at: HostPort): void;
   /** A fatal exception of the CPU: post-mortem text, then a reset. */
@@ -57,6 +61,8 @@ export interface Core {
   readFile(path: string): Promise<Uint8Array | undefined>;
   /** Lower-case hex MD5, as MD5Builder gives it. */
   md5(data: Uint8Array): string;
+  /** Certificate and key that are compiled into the firmware. */
+  tlsIdentity(): TlsIdentity;
   /** Into the event stream as `sketch.log`, not on the serial line. */
   log(text: string): void;
 }

@@ -3,7 +3,7 @@
  * Connections that nobody has accepted yet, and the sockets of ArduinoOTA and mDNS, are not among them.
  * Source: spec chapter 04 §20 step 5.
  */
-import type { Network, TcpConnection, TcpListener } from '../ports.ts';
+import type { Network, TcpConnection, TcpListener, TlsListener } from '../ports.ts';
 import { CLIENT_STOP_FLUSH_WAIT } from '../web-server/constants.ts';
 
 export class OpenConnections {
@@ -11,7 +11,7 @@ export class OpenConnections {
 
   /** The same network; what is connected or accepted through it is remembered. */
   watch(network: Network): Network {
-    const { netmask, resolve, connectTls } = network;
+    const { netmask, resolve, connectTls, listenTls } = network;
     return {
       address: network.address,
       ...(netmask === undefined ? {} : { netmask }),
@@ -20,6 +20,17 @@ export class OpenConnections {
       connectTcp: async (to, timeoutMs) => this.remember(await network.connectTcp(to, timeoutMs)),
       listenTcp: async (port) => this.watchListener(await network.listenTcp(port)),
       ...(resolve ? { resolve: resolve.bind(network) } : {}),
+      ...(listenTls
+        ? {
+            listenTls: async (...parameters: Parameters<typeof listenTls>) => {
+              const listener = await listenTls.apply(network, parameters);
+              return {
+                ...this.watchListener(listener),
+                secure: async (connection, timeoutMs) => this.remember(await listener.secure(connection, timeoutMs)),
+              } satisfies TlsListener;
+            },
+          }
+        : {}),
       ...(connectTls
         ? {
             connectTls: async (...parameters: Parameters<typeof connectTls>) => {

@@ -1,15 +1,14 @@
 /** Connections that wait to be picked up, and the listening socket they came through. Source: spec chapter 04 §1. */
-import type { Address, Network, TcpConnection, TcpListener } from '../ports.ts';
+import type { Address, TcpConnection, TcpListener } from '../ports.ts';
 import { LISTEN_BACKLOG } from './constants.ts';
 
 export class ClientQueue {
   private listener: TcpListener | undefined;
   private readonly waiting: TcpConnection[] = [];
 
-  constructor(private readonly network: Pick<Network, 'listenTcp'>) {}
-
-  async listen(port: number): Promise<void> {
-    this.listener = await this.network.listenTcp(port);
+  /** Starts to take connections from `listener`; {@link ClientQueue.close} closes it. */
+  open(listener: TcpListener): void {
+    this.listener = listener;
   }
 
   get local(): Address | undefined {

@@ -6,7 +6,7 @@
  * handler, in order.
  */
 import type { ServiceEvent } from '../events.ts';
-import type { Address, Clock, Emit, Md5, Network, System } from '../ports.ts';
+import type { Address, Clock, Emit, Md5, Network, System, TcpConnection, TcpListener } from '../ports.ts';
 import { bytesOf, toByteText } from './byte-text.ts';
 import { ClientQueue } from './client-queue.ts';
 import { HTTP_MAX_CLOSE_WAIT, HTTP_MAX_DATA_AVAILABLE_WAIT, HTTP_MAX_DATA_WAIT } from './constants.ts';
@@ -67,7 +67,7 @@ type ClientState = 'wait-read' | 'wait-close';
  * for (;;) await server.handleClient();
  */
 export class ESP8266WebServer extends SketchRequest {
-  private readonly queue: ClientQueue;
+  private readonly queue = new ClientQueue();
   private readonly responder: Responder;
   private readonly watch: FrozenWatch;
   private readonly handlers: RequestHandler[] = [];
@@ -84,11 +84,10 @@ export class ESP8266WebServer extends SketchRequest {
   private isHandling = false;
 
   constructor(
-    private readonly ports: WebServerPorts,
+    protected readonly ports: WebServerPorts,
     private port: number = DEFAULT_PORT,
   ) {
     super(ports.md5);
-    this.queue = new ClientQueue(ports.network);
     this.responder = new Responder(ports.emit, () => this.queue.length > 0);
     this.watch = new FrozenWatch(ports.emit);
   }
@@ -99,7 +98,7 @@ export class ESP8266WebServer extends SketchRequest {
   async begin(port: number = this.port): Promise<void> {
     this.close();
     this.port = port;
-    await this.queue.listen(port);
+    this.queue.open(await this.listen(port));
   }
 
   /** Stops listening and drops the client. */
@@ -243,11 +242,27 @@ export class ESP8266WebServer extends SketchRequest {
     return this.request.keepAlive;
   }
 
+  // What TLS does in another way.
+
+  protected listen(port: number): Promise<TcpListener> {
+    return this.ports.network.listenTcp(port);
+  }
+
+  /** False: whoever connects waits. */
+  protected isAccepting(): boolean {
+    return true;
+  }
+
+  /** The server turns to a connection. @returns undefined when it came to nothing */
+  protected async pickUp(connection: TcpConnection): Promise<TcpConnection | undefined> {
+    return connection;
+  }
+
   // The states of spec chapter 04 §1.2.
 
   private async step(): Promise<void> {
     this.queue.pickUp();
-    if (!this.current && !this.next()) return;
+    if (!this.current && !(await this.next())) return;
     const client = this.current!;
     const available = client.available() > 0;
     if (!client.connected() && !available) {
@@ -271,8 +286,9 @@ export class ESP8266WebServer extends SketchRequest {
   }
 
   /** Turns to the oldest client that waits. False: there is none, or it is gone. */
-  private next(): boolean {
-    const connection = this.queue.shift();
+  private async next(): Promise<boolean> {
+    const waiting = this.isAccepting() ? this.queue.shift() : undefined;
+    const connection = waiting && (await this.pickUp(waiting));
     if (!connection) return false;
     const client = new WebClient(connection, this.ports.clock);
     if (!client.connected() && client.available() === 0) {

@@ -27,6 +27,9 @@ interface RunOptions {
   httpUser?: string;
   httpPassword?: string;
   httpPath?: string;
+  httpsPort: string;
+  cert?: string;
+  key?: string;
   streamPort: string;
   streamFile?: string;
   publicKey?: string;
@@ -68,14 +71,16 @@ export function registerRunCommand(program: Command): void {
     .optionsGroup('The firmware (for images that do not say it themselves):')
     .option(
       '--sketch <names>',
-      'basic-ota, web-updater, stream-update or blank; several with commas (basic-ota,web-updater)',
+      'basic-ota, web-updater, secure-web-updater, stream-update or blank; several with commas (basic-ota,web-updater)',
     )
     .option('--hostname <name>', 'ArduinoOTA.setHostname')
     .option('--password <text>', 'ArduinoOTA.setPassword')
     .option('--password-hash <hex>', 'ArduinoOTA.setPasswordHash')
     .option('--http-user <name>', 'user of the web updater')
     .option('--http-password <text>', 'its password')
-    .option('--http-path <path>', 'path of its form (/update)')
+    .option('--http-path <path>', 'path of its form (/update; secure-web-updater: /firmware)')
+    .option('--cert <file>', 'PEM certificate of secure-web-updater (a self-signed one is made)')
+    .option('--key <file>', 'its private key')
     .option('--stream-file <file>', 'image that stream-update installs at start')
     .option('--public-key <file>', 'PEM key: the firmware verifies signatures')
     .option('--atomic-fs', 'an ATOMIC_FS_UPDATE build')
@@ -83,6 +88,7 @@ export function registerRunCommand(program: Command): void {
     .option('--host <ip>', "the device's address: where it listens (127.0.0.1)")
     .option('--ota-port <n>', 'UDP port of ArduinoOTA; 0 lets the system choose', '8266')
     .option('--http-port <n>', 'TCP port of the web updater', '8080')
+    .option('--https-port <n>', 'TCP port of secure-web-updater', '8443')
     .option('--stream-port <n>', 'TCP port of stream-update', '8232')
     .option('--mdns', 'advertise _arduino._tcp (when --host is not loopback)')
     .option('--no-mdns', 'do not advertise')
@@ -194,6 +200,9 @@ async function deviceOptionsOf(
   if (options.passwordHash !== undefined && options.password !== undefined) {
     throw new UserError('--password and --password-hash exclude each other: the first one set would win');
   }
+  if ((options.cert === undefined) !== (options.key === undefined)) {
+    throw new UserError('--cert and --key belong together: give both, or none for a self-signed certificate');
+  }
   const seed = parseCount('--seed', options.seed);
   return {
     ...given('board', options.board),
@@ -214,6 +223,11 @@ async function deviceOptionsOf(
       ...given('password', options.httpPassword),
       ...given('path', httpPath(options.httpPath)),
     },
+    https: {
+      port: parsePort('--https-port', options.httpsPort),
+      ...(options.cert === undefined ? {} : { cert: await readKey('--cert', options.cert) }),
+      ...(options.key === undefined ? {} : { key: await readKey('--key', options.key) }),
+    },
     stream: { port: parsePort('--stream-port', options.streamPort), ...given('file', options.streamFile) },
     ...given('host', options.host),
     ...(mdnsAsked ? given('mdns', options.mdns) : {}),
@@ -223,7 +237,7 @@ async function deviceOptionsOf(
     ...given('flashFile', options.flash),
     bootloader: options.bootloader,
     ...given('core', options.core),
-    ...(options.publicKey === undefined ? {} : { publicKey: await readKey(options.publicKey) }),
+    ...(options.publicKey === undefined ? {} : { publicKey: await readKey('--public-key', options.publicKey) }),
     ...given('atomicFs', options.atomicFs),
     boot: options.boot,
     faults: options.fault,
@@ -237,12 +251,12 @@ function httpPath(path: string | undefined): string | undefined {
   return path;
 }
 
-async function readKey(path: string): Promise<string> {
+async function readKey(option: string, path: string): Promise<string> {
   const { readFile } = await import('node:fs/promises');
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new UserError(`--public-key ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new UserError(`${option} ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }
 
