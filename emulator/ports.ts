@@ -28,7 +28,13 @@ export function sketchClock(clock: DeviceClock, life: Life): Clock {
   return {
     micros: () => (clock.nowUs() - startedAt) >>> 0,
     millis: () => Math.floor((clock.nowUs() - startedAt) / 1000) >>> 0,
-    delay: (ms, kind = 'device') => life.sleep(Math.max(0, ms) * 1000, kind),
+    async delay(ms, kind = 'device') {
+      const us = Math.max(0, ms) * 1000;
+      if (kind !== 'unseen') return life.sleep(us, kind);
+      if (clock.mode !== 'fast') return life.sleep(us, 'device');
+      life.check();
+      clock.spend(us);
+    },
     async yield() {
       life.check();
       const turn = clock.breathe();

@@ -35,6 +35,13 @@ const MODE_BYTE = 2;
 /** Something is there and cannot be served now; `message` may be told to the peer. */
 export class FileTrouble extends Error {
   override readonly name = 'FileTrouble';
+  constructor(
+    message: string,
+    /** 503: the next try may succeed. */
+    readonly status: 500 | 503 = 500,
+  ) {
+    super(message);
+  }
 }
 
 /** What is known of a file's bytes. */
@@ -152,7 +159,7 @@ export class ServedFolder {
         if (!kept) await handle.close();
       }
     }
-    throw new FileTrouble('the file is being changed');
+    throw new FileTrouble('the file is being changed', 503);
   }
 
   /** The path without links; undefined when it does not exist, leads out, or has a dot name. */

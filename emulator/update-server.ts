@@ -283,9 +283,9 @@ class Exchange {
     try {
       await this.answer();
     } catch (error) {
-      const trouble = error instanceof FileTrouble ? error.message : `internal error: ${String(error)}`;
+      const trouble = error instanceof FileTrouble ? error : new FileTrouble('internal error');
       if (this.response.headersSent) this.response.destroy();
-      else this.refuse(error instanceof FileTrouble ? 503 : 500, trouble);
+      else this.refuse(trouble.status, trouble.message);
     } finally {
       for (const { handle } of this.opened) await handle.close().catch(() => {});
     }

@@ -10,6 +10,9 @@ import type { ServiceEvent } from './events.ts';
 
 export type { Emit } from '../flash/ports.ts';
 
+/** What may become of a delay in fast time: see {@link Clock.delay}. */
+export type DelayKind = 'device' | 'peer' | 'unseen';
+
 /** The Arduino time functions. Source: Arduino reference; spec chapter 03 §6–§7. */
 export interface Clock {
   /** Device microseconds since the last start of the application, as the 32-bit counter `micros()` shows them. */
@@ -17,9 +20,10 @@ export interface Clock {
   millis(): number;
   /**
    * Blocks the sketch. `--time fast` shortens it unless `kind` is `peer`: a pause that real peers need
-   * (spec chapter 03 §11.1: the 1000 ms before the final `OK`). A shortened delay still lets the network run.
+   * (spec chapter 03 §11.1: the 1000 ms before the final `OK`). A shortened delay still lets the network run, except one
+   * of the kind `unseen`: nobody can tell whether it took place, and what follows it must not be overtaken.
    */
-  delay(ms: number, kind?: 'device' | 'peer'): Promise<void>;
+  delay(ms: number, kind?: DelayKind): Promise<void>;
   /** Lets the network context run once. */
   yield(): Promise<void>;
 }

@@ -35,7 +35,9 @@ const FLUSH_MS = 300;
 const PAUSE_BEFORE_OK_MS = 1000;
 /**
  * Between `OK` and the end of the connection. With surplus bytes unread the connection ends with RST, which on some
- * hosts throws away an `OK` that the uploader has not read yet: then the pause is kept. A FIN waits its turn.
+ * hosts throws away an `OK` that the uploader has not read yet: then the pause is kept. Otherwise, in fast time, our FIN
+ * leaves with the `OK`: an uploader that closes at once would else be answered with RST (spec chapter 03 §7.3), and npm
+ * `esp-ota` has taken its error handler away by then.
  */
 const PAUSE_BEFORE_CLOSE_MS = 1000;
 /**
@@ -187,7 +189,7 @@ async function endInSuccess(connection: TcpConnection, clock: Clock): Promise<vo
   await clock.delay(PAUSE_BEFORE_OK_MS, connection.connected() ? 'peer' : 'device');
   connection.write(toBytes('OK'));
   await connection.flush(FLUSH_MS);
-  await clock.delay(PAUSE_BEFORE_CLOSE_MS, connection.available() > 0 ? 'peer' : 'device');
+  await clock.delay(PAUSE_BEFORE_CLOSE_MS, connection.available() > 0 ? 'peer' : 'unseen');
   await connection.flush(FLUSH_MS);
   connection.close();
 }

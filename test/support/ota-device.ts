@@ -166,7 +166,7 @@ export class OtaDevice {
     return {
       micros: () => deviceClock.nowUs() >>> 0,
       millis: () => Math.floor(deviceClock.nowUs() / 1000) >>> 0,
-      delay: (ms, kind = 'device') => life.sleep(ms * 1000, kind),
+      delay: (ms, kind = 'device') => life.sleep(ms * 1000, kind === 'peer' ? 'peer' : 'device'),
       yield: () => life.guard(deviceClock.turn()),
     };
   }

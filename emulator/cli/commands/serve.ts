@@ -140,7 +140,7 @@ function changeLines(gone: readonly OfferedImage[], come: readonly OfferedImage[
 function requestLine(request: ServedRequest, now: Date): string {
   const { device, peer, path, status } = request;
   const time = now.toTimeString().slice(0, 8);
-  const mac = device?.mac ?? (device ? 'device without MAC' : '-');
+  const mac = device?.mac ?? (device ? '(no MAC)' : '-');
   return `${time}  ${mac.padEnd(17)}  ${peer.padEnd(21)}  ${status}  ${path || '-'}  ${meaning(request)}`;
 }
 
