@@ -96,7 +96,7 @@ const BREATH_US = 1000;
 
 /** Time that follows the wall clock of the host. */
 export class WallClock implements DeviceClock {
-  private readonly startedAt = process.hrtime.bigint();
+  private readonly startedAtMs = performance.now();
   /** Fast: microseconds skipped so far. */
   private skipped = 0;
   /** Real: device time that has been spent but not yet waited for. */
@@ -107,7 +107,7 @@ export class WallClock implements DeviceClock {
   constructor(readonly mode: 'fast' | 'real') {}
 
   private wallUs(): number {
-    return Number((process.hrtime.bigint() - this.startedAt) / 1000n);
+    return Math.floor((performance.now() - this.startedAtMs) * 1000);
   }
 
   nowUs(): number {

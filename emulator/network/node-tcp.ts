@@ -125,7 +125,8 @@ export class NodeTcpConnection implements TcpConnection {
     if (this.over) return;
     // Closed in the kernel too: like lwIP, it then answers data that still comes with RST. espota.py relies on it to learn
     // that a flash error ended its upload.
-    if (this.socket.writableLength === 0) {
+    // TLS still has its farewell to send.
+    if (this.socket.writableLength === 0 && !('encrypted' in this.socket)) {
       this.socket.destroy();
       return;
     }
@@ -160,7 +161,7 @@ export class NodeTcpConnection implements TcpConnection {
   private receive(data: Buffer): void {
     if (this.closed) return;
     this.options.emit(wireEvent('wire.in', 'tcp', this.remote, data));
-    this.incoming.push(data);
+    this.incoming.give(data); // Node reads into a new buffer each time
     if (this.incoming.length >= this.options.windowBytes) this.socket.pause();
     this.notify();
   }

@@ -1,6 +1,12 @@
 /** TLS 1.2 and DNS on this machine's sockets. Source: spec chapter 04 §15, §23. */
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  createConnection,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { createServer, type TlsOptions as ServerOptions, type TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WallClock } from '../../emulator/clock.ts';
@@ -204,6 +210,30 @@ describe('a connection inside TLS', () => {
     expect(Buffer.concat(heard).equals(sent)).toBe(true);
     expect(failed).toBe(false);
     expect(connection.connected()).toBe(false);
+  });
+
+  test('its close says farewell: the last record is an alert, so the stream is not a truncated one', async () => {
+    const at = await lab();
+    let sent = Buffer.alloc(0);
+    let ended = false;
+    const proxy = createTcpServer((socket) => {
+      const onward = createConnection(at.port, '127.0.0.1');
+      socket.on('data', (data) => {
+        sent = Buffer.concat([sent, data]);
+      });
+      socket.on('end', () => {
+        ended = true;
+      });
+      socket.pipe(onward).pipe(socket);
+      onward.on('error', () => {});
+    });
+    const connection = await connect({ network: at.network, port: await listening(proxy) }, { insecure: true });
+    if (typeof connection === 'string') throw new Error(connection);
+    connection.close();
+    await expect.poll(() => ended).toBe(true);
+    const types: number[] = [];
+    for (let offset = 0; offset < sent.length; offset += 5 + sent.readUInt16BE(offset + 3)) types.push(sent[offset]!);
+    expect(types.at(-1)).toBe(21);
   });
 
   test.each([
