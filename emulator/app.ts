@@ -29,9 +29,9 @@ import { rsaVerifier } from './signing.ts';
 import { resolveSketch, type SketchChoice } from './sketch-choice.ts';
 import type { Core, Sketch, SketchFactory } from './sketches/sketch.ts';
 
-/** Between two rounds of `loop()` with nothing to do; whatever arrives ends it. */
 /** EXCCAUSE of code that is none. */
 const ILLEGAL_INSTRUCTION = 0;
+/** Between two rounds of `loop()` with nothing to do; whatever arrives ends it. */
 const IDLE_US = 10_000;
 /** MD5 computations that one life may have open. A sketch has one or two. */
 const MD5_STREAMS = 16;
@@ -228,6 +228,7 @@ function md5Source(kernels: Kernels, life: Life): () => Md5 {
         stream.update(data);
       },
       digest() {
+        if (!open.includes(stream)) throw new Error('this MD5 computation is over');
         const digest = stream.digest();
         open.splice(open.indexOf(stream), 1);
         stream.free();

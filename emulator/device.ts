@@ -11,6 +11,7 @@ import type { TlsIdentity } from '../ota-services/ports.ts';
 import { AreaMap } from './area-map.ts';
 import { type BoardSetup, boardSetup } from './board-setup.ts';
 import { Boot } from './boot.ts';
+import { checkOptions } from './check-options.ts';
 import { type DeviceClock, VirtualClock, WallClock } from './clock.ts';
 import {
   type Addresses,
@@ -23,12 +24,11 @@ import {
   type WaitOptions,
 } from './events.ts';
 import { FaultEngine } from './faults/engine.ts';
-import { parseFaults } from './faults/spec.ts';
 import { factoryImage, readImage } from './first-image.ts';
 import { FlashFile } from './flash-file.ts';
 import { type DeviceNetwork, makeDeviceNetwork } from './network/device-network.ts';
 import type { SimulatedNetwork } from './network/simulated-network.ts';
-import { DeviceOptionError, type DeviceOptions } from './options.ts';
+import type { DeviceOptions } from './options.ts';
 import { PowerLoop, type PowerState } from './power.ts';
 import { SeededRandom } from './random.ts';
 import { Uart } from './serial.ts';
@@ -68,14 +68,11 @@ export interface DeviceSnapshot {
  * await device.close();
  */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  if (options.bootloader === 'native') {
-    throw new DeviceOptionError('bootloader native: there is no such engine yet; use model, or auto, which takes it');
-  }
+  // Everything that can be wrong is looked at before the flash file is opened and locked.
+  checkOptions(options);
   const setup = boardSetup(options);
   const sketch = options.sketch ?? DEFAULT_SKETCH;
   checkSketch(sketch);
-  // Everything that can be wrong is looked at before the flash file is opened and locked.
-  for (const text of options.faults ?? []) parseFaults(text);
   const identity = tlsIdentity({
     cert: options.https?.cert,
     key: options.https?.key,
@@ -190,6 +187,7 @@ export class Device implements AsyncDisposable {
           seed,
           mode: setup.board.flashMode,
           freqMHz: setup.board.flashFreqMHz,
+          capacityBytes: setup.capacityBytes,
         }),
       );
     }
@@ -285,13 +283,16 @@ export class Device implements AsyncDisposable {
    *
    * @throws Error when it is on already, and when the sketch's port is taken (`ListenError`)
    */
-  powerOn(): Promise<PowerState> {
+  async powerOn(): Promise<PowerState> {
     this.checkOpen();
+    this.held = false;
     return this.power.on();
   }
 
   /** Pulls the plug: RTC memory and RAM are lost. Does nothing when it is off. */
-  powerOff(): Promise<void> {
+  async powerOff(): Promise<void> {
+    if (this.held) this.rtc.reset('power-on');
+    this.held = false;
     return this.power.off();
   }
 
@@ -299,7 +300,7 @@ export class Device implements AsyncDisposable {
    * Resets the running device, as its button does with `external`; resolves as {@link Device.powerOn}.
    * A device restored from a snapshot is held in reset: this starts it, with its RTC memory.
    */
-  reset(cause: Exclude<ResetCause, 'power-on'> = 'external'): Promise<PowerState> {
+  async reset(cause: Exclude<ResetCause, 'power-on'> = 'external'): Promise<PowerState> {
     this.checkOpen();
     if (this.held) {
       this.held = false;

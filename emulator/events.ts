@@ -88,7 +88,16 @@ export class EventLog {
     this.kept.push(stamped);
     // Trimmed in halves, so that keeping the log bounded costs nothing per event.
     if (this.kept.length > this.limit * 2) this.kept.splice(0, this.kept.length - this.limit);
-    for (const reader of this.readers) reader(stamped);
+    for (const reader of this.readers) {
+      try {
+        reader(stamped);
+      } catch (error) {
+        // A reader's mistake is not the device's: it surfaces as an uncaught error of its own.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   };
 
   /** Calls `reader` for every coming event, at once and in order; returns the function that ends it. */

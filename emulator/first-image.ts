@@ -6,8 +6,10 @@ import { IMAGE_MAGIC } from '../flash/image-header.ts';
 import { layoutByName } from '../flash/layouts.ts';
 import { DeviceOptionError } from './options.ts';
 
-/** A quarter MiB: a typical small sketch, which leaves room for updates on every layout. */
+/** A quarter MiB, a typical small sketch; on chips of 512 KiB half of that, so that there is room for updates. */
 const FACTORY_IMAGE_BYTES = 0x40000;
+const SMALL_FACTORY_IMAGE_BYTES = 0x20000;
+const SMALL_CHIP_BYTES = 0x80000;
 /** The version that the factory image reports. */
 export const FACTORY_VERSION = 'factory';
 
@@ -53,12 +55,13 @@ export function factoryImage(options: {
   seed: number;
   mode: string;
   freqMHz: number;
+  capacityBytes: number;
 }): Uint8Array {
   const auto = options.layoutName.startsWith('auto');
   return buildImage({
     sketch: options.sketch,
     version: FACTORY_VERSION,
-    size: FACTORY_IMAGE_BYTES,
+    size: options.capacityBytes <= SMALL_CHIP_BYTES ? SMALL_FACTORY_IMAGE_BYTES : FACTORY_IMAGE_BYTES,
     layout: auto ? 'auto' : layoutByName(options.layoutName).name,
     mode: options.mode as never,
     freq: options.freqMHz as never,

@@ -174,13 +174,14 @@ class FileLock {
   ) {}
 
   static take(file: string): FileLock {
-    const path = `${file}.lock`;
     let key: string;
     try {
-      key = join(realpathSync(dirname(resolve(file))), basename(file));
+      // Through links: two names of one file are one file.
+      key = existsSync(file) ? realpathSync(file) : join(realpathSync(dirname(resolve(file))), basename(file));
     } catch (error) {
       throw new FlashFileError(`flash file ${file}: ${reason(error)}`);
     }
+    const path = `${key === resolve(file) ? file : key}.lock`;
     if (held.has(key)) throw new FlashFileError(`flash file ${file} is in use by another device of this process`);
     const mine = `${path}.${process.pid}`;
     try {

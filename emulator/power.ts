@@ -76,6 +76,7 @@ export class PowerLoop {
 
   /** Starts a device that stands still with its memories as they are (a restored snapshot). */
   launch(cause: ResetCause): Promise<PowerState> {
+    if (this.life) throw new Error('the device runs already');
     const life = new Life(this.parts.clock);
     this.life = life;
     this.current = undefined;
@@ -157,7 +158,9 @@ export class PowerLoop {
     try {
       await pause.sleep(PLUG_OUT_US, 'device');
       return true;
-    } catch {
+    } catch (error) {
+      // A reset button changes nothing while the plug is out.
+      if (error instanceof DeviceReset) return true;
       this.life = undefined;
       return false;
     }

@@ -99,6 +99,13 @@ export async function uploadOverOta(options: UploadOptions): Promise<UploadResul
   }
 }
 
+/**
+ * How long an invitation that is answered by "port unreachable" is repeated: a device that starts or restarts is back within
+ * a second. espota.py sends one and waits ten seconds; on the air nothing comes back from a chip that is just booting.
+ */
+const REFUSED_PATIENCE_MS = 3000;
+const REFUSED_RETRY_MS = 200;
+
 /** Ends an upload; never leaves this file. */
 class Failure extends Error {
   constructor(
@@ -120,6 +127,9 @@ class Upload {
   private readonly replies = new Inbox();
   /** What the device sent on the connection so far. */
   private heard = '';
+  /** While its answer is waited for. */
+  private invitation: { readonly text: string; readonly until: number } | undefined;
+  private retry: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: UploadOptions) {
     this.timeouts = { ...ESPOTA_TIMEOUTS, ...options.timeouts };
@@ -134,8 +144,9 @@ class Upload {
     const md5 = md5Hex(file);
 
     this.options.onStage?.('inviting');
-    this.send(`${command === 'fs' ? 100 : 0} ${port} ${file.length} ${md5}\n`);
+    this.invite(`${command === 'fs' ? 100 : 0} ${port} ${file.length} ${md5}\n`);
     const answer = await this.answers.next(this.timeouts.answer);
+    this.invitation = undefined;
     if (answer === undefined) throw new Failure('no-answer', 'No Answer');
     if (answer.startsWith('AUTH')) await this.authenticate(answer.split(/\s+/)[1] ?? '', md5, host);
     else if (answer !== 'OK') throw new Failure('bad-answer', `Bad Answer: ${answer.trimEnd()}`);
@@ -151,7 +162,23 @@ class Upload {
     await this.awaitResult();
   }
 
+  private invite(text: string): void {
+    this.invitation = { text, until: performance.now() + REFUSED_PATIENCE_MS };
+    this.send(text);
+  }
+
+  /** "Port unreachable". */
+  private refused(): void {
+    const { invitation } = this;
+    if (!invitation || performance.now() > invitation.until) {
+      this.answers.finish();
+      return;
+    }
+    this.retry = setTimeout(() => this.send(invitation.text), REFUSED_RETRY_MS);
+  }
+
   close(): void {
+    clearTimeout(this.retry);
     this.options.signal?.removeEventListener('abort', this.abort);
     this.udp.close();
     this.server?.close();
@@ -176,7 +203,7 @@ class Upload {
       throw new Failure('unknown-host', `${host} is not known to the name service (an IPv4 address is needed)`);
     });
     this.udp.on('message', (data) => this.answers.push(data.toString('latin1')));
-    this.udp.on('error', () => this.answers.finish());
+    this.udp.on('error', () => this.refused());
     await new Promise<void>((resolve, reject) => {
       const fail = (): void => reject(new Failure('no-answer', `No Answer: there is no way to ${address}`));
       this.udp.once('error', fail);

@@ -39,10 +39,12 @@ const called = COMMANDS[process.argv[2] ?? ''];
 for (const load of called ? [called] : Object.values(COMMANDS)) (await load())(program);
 
 // `vesp … | head` closes our stdout: that is no error of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
+// What is asked for goes on, unseen; the exit code still tells how it went.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
 
 try {
   for (const command of program.commands) inheritExit(command);

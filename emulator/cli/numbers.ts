@@ -15,8 +15,12 @@ export function parsePort(option: string, text: string): number {
   return port;
 }
 
+/** The longest wait of a timer: 2^31 - 1 milliseconds, about 24 days. */
+const MAX_SECONDS = 2_147_483;
+
 /** Seconds, fractions allowed. */
 export function parseSeconds(option: string, text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new UserError(`${option} "${text}": wants seconds, e.g. 60`);
+  if (Number(text) > MAX_SECONDS) throw new UserError(`${option} ${text}: at most ${MAX_SECONDS} seconds`);
   return Number(text);
 }

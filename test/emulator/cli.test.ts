@@ -1,6 +1,6 @@
 /** The command line as a user meets it: options, exit codes, the ready line, events, files. Contract: design.md §4. */
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -44,6 +44,9 @@ describe.concurrent('wrong usage ends with 2 and says what, where and what to do
     ['run --sketch blinky', /unknown sketch "blinky"/],
     ['run --core 9.9', /core "9.9"/],
     ['run --bootloader native', /no such engine yet/],
+    ['run --timeout 3000000', /at most 2147483 seconds/],
+    ['run --core 9.9.9', /core "9.9.9"/],
+    ['run --public-key README.md', /PEM file with a public key/],
     ['run --fault power-cat@copy:1', /no kind of fault/],
     ['run --until app.started', /no event "app.started"/],
     ['run --ota-port 70000', /ports go from 0 to 65535/],
@@ -53,6 +56,9 @@ describe.concurrent('wrong usage ends with 2 and says what, where and what to do
     ['run --password a --password-hash b', /exclude each other/],
     ['run missing.bin', /image missing\.bin: there is no such file/],
     ['run --public-key missing.pem', /missing\.pem: cannot be read/],
+    ['run --cert cert.pem', /--cert and --key belong together/],
+    ['run --cert missing.pem --key missing.pem', /--cert missing\.pem: cannot be read/],
+    ['run --https-port 70000', /ports go from 0 to 65535/],
     ['run --time slow', /Allowed choices are fast, real/],
     ['run --nonsense', /unknown option '--nonsense'/],
     ['fly', /unknown command 'fly'/],
@@ -219,6 +225,45 @@ describe('run', () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(/holds 1048576 bytes.*4194304/s);
     expect(readFileSync(join(folder, 'x.bin')).length).toBe(0x100000);
+  });
+
+  test('a device without any socket keeps running until somebody ends it', async () => {
+    const device = run('--boot', 'download');
+    await device.shows(/^ready/m);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(device.child.exitCode).toBeNull();
+    device.child.kill('SIGINT');
+    expect((await device.finished).code).toBe(0);
+  });
+
+  test('an uploader that starts together with the device finds it, as in the CI recipe of the README', async () => {
+    const device = run('--flash', 'ci.bin', '--until', 'device.ready', '--timeout', '30');
+    const port = await otaPort(device);
+    await device.finished;
+    const again = startCli(['run', '--ota-port', String(port), '--http-port', '0', '--once', '--timeout', '60'], {
+      cwd: folder,
+    });
+    started.push(again);
+    writeFileSync(join(folder, 'new.bin'), image('2.0'));
+    const upload = await cli(['upload', '--port', `127.0.0.1:${port}`, 'new.bin'], { cwd: folder });
+    expect(upload.code).toBe(0);
+    expect((await again.finished).code).toBe(0);
+  });
+
+  test('a chip file reached through a link is locked all the same', async () => {
+    const first = run('--flash', 'x.bin');
+    await otaPort(first);
+    symlinkSync('x.bin', join(folder, 'link.bin'));
+    expect((await run('--flash', 'link.bin').finished).code).toBe(2);
+  });
+
+  test('a full disk under --events is told once, and the device goes on', async () => {
+    if (!existsSync('/dev/full')) return; // Linux only
+    const device = run('--events', '/dev/full', '--until', 'device.ready', '--timeout', '30');
+    const { code, stdout, stderr } = await device.finished;
+    expect(code).toBe(1);
+    expect(stderr.match(/no more can be written/g)).toHaveLength(1);
+    expect(stdout).toContain('Booting');
   });
 
   test('a dead chip still prints the ready line, and --until sees why it is dead', async () => {

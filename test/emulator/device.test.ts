@@ -174,6 +174,54 @@ describe('power and resets', () => {
     expect(running('1.0', board)).toBe(true);
   });
 
+  test('a restored device is held in reset until somebody powers or resets it, and only once', async () => {
+    const board = await device();
+    await board.powerOn();
+    board.rtc.writeUserWord(200, 0x12345678);
+    const save = board.snapshot();
+    await board.restore(save);
+    await board.powerOn();
+    expect(board.rtc.readUserWord(200)).not.toBe(0x12345678);
+    expect(await board.reset('external')).toEqual({ state: 'running' });
+    await board.restore(save);
+    await board.powerOff();
+    await expect(board.reset('external')).rejects.toThrow(/power it on first/);
+  });
+
+  test.each([
+    [{ ota: { port: 99_999 } }, /ota\.port: wants a whole number from 0 to 65535; got 99999/],
+    [{ clock: 'warp' as never }, /clock: wants fast, real, virtual/],
+    [{ seed: 1.5 }, /seed/],
+    [{ freeHeap: -1 }, /freeHeap/],
+    [{ core: '9.9' }, /core "9\.9"/],
+    [{ host: 'localhost' }, /host: wants a dotted IPv4 address/],
+    [{ publicKey: 'junk' }, /publicKey: wants the text of a PEM file/],
+    [{ board: 'nodemcu3' }, /unknown board/],
+    [{ image: Uint8Array.of(0x7f) }, /no ESP8266 firmware/],
+  ])('an option that cannot be (%o) is refused before anything is made', async (options, message) => {
+    const refused = createDevice({ clock: 'virtual', ...options });
+    await expect(refused).rejects.toThrow(message);
+    await expect(refused).rejects.toHaveProperty('name', 'DeviceOptionError');
+  });
+
+  test('a reader of the events that throws harms neither the device nor the other readers', async () => {
+    const board = await device();
+    const errors: unknown[] = [];
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => errors.push(error));
+    let seen = 0;
+    board.events.subscribe((event) => {
+      if (event.type === 'rom.boot') throw new Error('reader bug');
+    });
+    board.events.subscribe(() => seen++);
+    expect(await board.powerOn()).toEqual({ state: 'running' });
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) process.on('uncaughtException', listener);
+    expect(errors).toHaveLength(1);
+    expect(seen).toBe(board.events.recent().length);
+  });
+
   test('a thousand power cycles leave no timer, no waiting promise and no growing log behind', async () => {
     const board = await device({ image: image('1.0', { size: 16_384 }) });
     const cycle = async (): Promise<void> => {

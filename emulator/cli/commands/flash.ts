@@ -6,6 +6,7 @@ import { areaOf } from '../../../flash/areas.ts';
 import { CHIP_MAX_BYTES, CHIP_MIN_BYTES, SECTOR_BYTES } from '../../../flash/geometry.ts';
 import { parseImage } from '../../../flash/image-format.ts';
 import { formatFlashSize, layouts, resolveLayout } from '../../../flash/layouts.ts';
+import { readManifest } from '../../../flash/manifest.ts';
 import { FlashFile, FlashFileError } from '../../flash-file.ts';
 import { UserError } from '../errors.ts';
 import { parseCount } from '../numbers.ts';
@@ -20,7 +21,7 @@ export function registerFlashCommands(program: Command): void {
     .command('info')
     .argument('<file>', 'chip file: every byte of the chip')
     .description('Say what is on the chip: image, areas in use, blank sectors.')
-    .option('--layout <name>', 'flash layout (the first one of that chip size)')
+    .option('--layout <name>', 'flash layout (that of the image, else the first one of that chip size)')
     .option('--json', 'one JSON object')
     .action((file: string, options: { layout?: string; json?: boolean }) => {
       const info = describe(readChip(file), options.layout);
@@ -50,10 +51,10 @@ export function registerFlashCommands(program: Command): void {
       const chip = readChip(file);
       const address = parseCount('--address', options.address);
       const length = options.length === undefined ? chip.length - address : parseCount('--length', options.length);
-      checkRange(file, chip.length, address, length);
+      checkRange(file, chip.length, address, Math.max(length, 1));
       const bytes = chip.subarray(address, address + length);
       if (options.out === '-') process.stdout.write(bytes);
-      else writeFileSync(options.out, bytes);
+      else writeOutput(options.out, bytes);
     });
 
   flash
@@ -80,11 +81,11 @@ export function registerFlashCommands(program: Command): void {
     .command('map')
     .argument('<file>', 'chip file')
     .description('Draw the chip, a character a sector: . blank, # in use, + partly 0xFF.')
-    .option('--layout <name>', 'flash layout (the first one of that chip size)')
+    .option('--layout <name>', 'flash layout (that of the image, else the first one of that chip size)')
     .option('--json', 'one JSON object a sector')
     .action((file: string, options: { layout?: string; json?: boolean }) => {
       const chip = readChip(file);
-      const layout = layoutFor(chip.length, options.layout);
+      const layout = layoutFor(chip, options.layout);
       const states = sectorStates(chip);
       if (options.json) {
         console.log(
@@ -118,7 +119,7 @@ function sectorStates(chip: Uint8Array): SectorState[] {
 }
 
 function describe(chip: Uint8Array, layoutName: string | undefined) {
-  const layout = layoutFor(chip.length, layoutName);
+  const layout = layoutFor(chip, layoutName);
   const areas = new Map<string, { area: string; sectors: number; used: number }>();
   for (const [sector, state] of sectorStates(chip).entries()) {
     const area = areaOf(layout, sector * SECTOR_BYTES);
@@ -137,6 +138,11 @@ function describe(chip: Uint8Array, layoutName: string | undefined) {
   };
 }
 
+/** The layout that the image on the chip was built for, if it says so. */
+function manifestLayout(chip: Uint8Array): string | undefined {
+  return readManifest(chip).manifest?.layout;
+}
+
 /** What the ROM and eboot would find. */
 function imageLine(chip: Uint8Array): string {
   if (chip.subarray(0, SECTOR_BYTES).every((byte) => byte === 0xff)) return 'none, the boot sector is blank';
@@ -152,9 +158,14 @@ function imageLine(chip: Uint8Array): string {
   return parts.filter((part) => part !== '').join(', ') + (damage === undefined ? '' : `; damaged: ${damage}`);
 }
 
-function layoutFor(capacity: number, name: string | undefined) {
+function layoutFor(chip: Uint8Array, name: string | undefined) {
+  const capacity = chip.length;
   try {
-    const found = name ?? layouts.find(({ chipSize, fsSize }) => chipSize === capacity && fsSize > 0)?.name ?? 'auto';
+    const found =
+      name ??
+      manifestLayout(chip) ??
+      layouts.find(({ chipSize, fsSize }) => chipSize === capacity && fsSize > 0)?.name ??
+      'auto';
     return resolveLayout(found, capacity);
   } catch (error) {
     throw new UserError((error as Error).message);
@@ -166,6 +177,14 @@ function readInput(path: string): Uint8Array {
     return readFileSync(path);
   } catch (error) {
     throw new UserError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+function writeOutput(path: string, bytes: Uint8Array): void {
+  try {
+    writeFileSync(path, bytes);
+  } catch (error) {
+    throw new UserError(`--out ${path}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
   }
 }
 

@@ -10,6 +10,8 @@ import { OnceWatch, parseUntil } from '../until.ts';
 const TIMEOUT_EXIT = 42;
 /** After a failed update the device serves this long, so that the uploader hears the error before the process ends. */
 const LAST_WORDS_MS = 300;
+/** Any long time: the timer does nothing. */
+const KEEP_ALIVE_MS = 3_600_000;
 
 interface RunOptions {
   board?: string;
@@ -112,10 +114,15 @@ export function registerRunCommand(program: Command): void {
 const collect = (value: string, list: string[]): string[] => [...list, value];
 
 async function run(image: string | undefined, options: RunOptions, mdnsAsked: boolean): Promise<number> {
+  let lostFile = false;
+  const lost = (error: Error): void => {
+    lostFile = true;
+    process.stderr.write(`error: ${error.message}\n`);
+  };
   const until = options.until === undefined ? undefined : parseUntil(options.until);
   const timeoutMs = options.timeout === undefined ? undefined : parseSeconds('--timeout', options.timeout) * 1000;
   const deviceOptions = await deviceOptionsOf(image, options, mdnsAsked);
-  const events = options.events === undefined ? undefined : openEvents(options.events);
+  const events = options.events === undefined ? undefined : openEvents(options.events, lost);
   const log = new HumanLog(options.events === '-' ? process.stderr : process.stdout, options.events === '-');
 
   let finish: (code: number) => void = () => {};
@@ -153,6 +160,8 @@ async function run(image: string | undefined, options: RunOptions, mdnsAsked: bo
       setTimeout(() => finish(1), LAST_WORDS_MS);
     }
   });
+  // A device without sockets (dead, in the loader, blank) must keep the process running too.
+  const alive = setInterval(() => {}, KEEP_ALIVE_MS);
   const interrupt = (): void => finish(0);
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
@@ -170,10 +179,11 @@ async function run(image: string | undefined, options: RunOptions, mdnsAsked: bo
       (error: unknown) => Promise.reject(error),
     );
     const code = await Promise.race([finished, failed]);
-    return fileFailed && code === 0 ? 1 : code;
+    return (fileFailed || lostFile) && code === 0 ? 1 : code;
   } catch (error) {
     throw asUserError(error, 1);
   } finally {
+    clearInterval(alive);
     clearTimeout(timer);
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
@@ -272,10 +282,11 @@ function asUserError(error: unknown, exitCode: 1 | 2 = 2): unknown {
 }
 
 /** The event stream as lines of JSON. */
-function openEvents(path: string): { write(event: Stamped): void; close(): void } {
+function openEvents(path: string, onError: (error: Error) => void): { write(event: Stamped): void; close(): void } {
   if (path === '-') {
     return { write: (event) => void process.stdout.write(`${JSON.stringify(event)}\n`), close() {} };
   }
+  let failed = false;
   let descriptor: number;
   try {
     descriptor = openSync(path, 'w');
@@ -283,7 +294,15 @@ function openEvents(path: string): { write(event: Stamped): void; close(): void 
     throw new UserError(`--events ${path}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
   }
   return {
-    write: (event) => void writeSync(descriptor, `${JSON.stringify(event)}\n`),
+    write(event) {
+      if (failed) return;
+      try {
+        writeSync(descriptor, `${JSON.stringify(event)}\n`);
+      } catch (error) {
+        failed = true;
+        onError(new Error(`--events ${path}: no more can be written (${(error as NodeJS.ErrnoException).code})`));
+      }
+    },
     close: () => closeSync(descriptor),
   };
 }
