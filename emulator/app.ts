@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import type { Kernels, Md5Stream } from '../assembly/host/kernels.ts';
 import { EspFlash } from '../flash/esp-class.ts';
 import type { FlashLayout } from '../flash/layouts.ts';
+import type { Manifest } from '../flash/manifest.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
 import { Interruption } from '../flash/ports.ts';
 import { ArduinoOTA } from '../ota-services/arduino-ota/arduino-ota.ts';
@@ -19,6 +20,7 @@ import type { DeviceClock } from './clock.ts';
 import { EXCEPTIONS, postMortem } from './crash.ts';
 import { DeviceReset } from './device-reset.ts';
 import type { Addresses, DeviceEvent, HostPort } from './events.ts';
+import { FACTORY_VERSION } from './first-image.ts';
 import type { Life } from './life.ts';
 import { ntpTime } from './ntp.ts';
 import type { BootedImage } from './options.ts';
@@ -81,7 +83,7 @@ export async function runApp(parts: AppParts, life: Life): Promise<never> {
   const size = esp.getSketchSize();
   const sketchMd5 = esp.getSketchMD5();
   const image = readAppImage(parts.chip, size);
-  const choice = chooseSketch(parts, image.manifest?.sketch, {
+  const choice = chooseSketch(parts, image.manifest, {
     ...(image.manifest ? { version: image.manifest.version } : {}),
     size,
     md5: sketchMd5,
@@ -135,9 +137,15 @@ interface ChosenSketch {
   readonly byRule: boolean;
 }
 
-/** 1. the manifest, 2. the rule given to the device, 3. the run's sketch. */
-function chooseSketch(parts: AppParts, manifest: readonly string[] | undefined, image: BootedImage): ChosenSketch {
-  if (manifest) return { ...resolveSketch(manifest), byRule: false };
+/**
+ * 1. the manifest, 2. the rule given to the device, 3. the run's sketch. A factory image cannot name a sketch that is a
+ * function, so there the function itself counts.
+ */
+function chooseSketch(parts: AppParts, manifest: Manifest | undefined, image: BootedImage): ChosenSketch {
+  if (manifest?.version === FACTORY_VERSION && typeof parts.sketch === 'function') {
+    return { ...resolveSketch(parts.sketch), byRule: true };
+  }
+  if (manifest) return { ...resolveSketch(manifest.sketch), byRule: false };
   const ruled = parts.sketchFor?.(image);
   return ruled === undefined
     ? { ...resolveSketch(parts.sketch), byRule: false }

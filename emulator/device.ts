@@ -36,6 +36,7 @@ import { defined } from './settings.ts';
 import { checkSketch, type SketchChoice } from './sketch-choice.ts';
 import { WEB_UPDATER_HOST } from './sketches/web-updater.ts';
 import { tlsIdentity } from './tls-identity.ts';
+import { updateSettings } from './update-settings.ts';
 
 const DEFAULT_SKETCH: readonly string[] = ['basic-ota', 'web-updater'];
 const DEFAULT_OTA_PORT = 8266;
@@ -73,6 +74,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   const setup = boardSetup(options);
   const sketch = options.sketch ?? DEFAULT_SKETCH;
   checkSketch(sketch);
+  updateSettings(options.update);
   const identity = tlsIdentity({
     cert: options.https?.cert,
     key: options.https?.key,
@@ -238,6 +240,7 @@ export class Device implements AsyncDisposable {
           streamFile: options.stream?.file,
           publicKey: options.publicKey,
         }),
+        ...updateSettings(options.update),
         mdns: options.mdns ?? !host.startsWith('127.'),
         httpPort: options.http?.port ?? DEFAULT_HTTP_PORT,
         httpsPort: options.https?.port ?? DEFAULT_HTTPS_PORT,

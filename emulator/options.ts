@@ -70,6 +70,27 @@ interface DeviceFields {
     /** File that `stream-update` installs at start. */
     file?: string;
   };
+  /** For the sketches `http-update`, `http-update-fs`, `http-update-signed` and `http-update-secure`. */
+  update?: {
+    /** Where they ask for a sketch; without it they ask nobody. */
+    url?: string;
+    /** Where `http-update-fs` asks for a file system. */
+    fsUrl?: string;
+    /** Seconds from one attempt to the next, never shortened (0: at once, as the core's examples do). */
+    intervalS?: number;
+    /** Sent as `x-ESP8266-version`; one line of ASCII. */
+    currentVersion?: string;
+    /** What the image must have, 32 hex digits; goes before the server's `x-MD5`. */
+    md5?: string;
+    /** Whether redirects are followed (`disabled`); `force` follows those that `strict` leaves to the sketch, too. */
+    followRedirects?: 'disabled' | 'strict' | 'force';
+    /** Trust of `http-update-secure`, one of these: PEM text of authorities, */
+    ca?: string;
+    /** SHA-1 of the server's certificate as 40 hex digits, also with colons, */
+    fingerprint?: string;
+    /** or no check at all. */
+    insecure?: boolean;
+  };
   /** The device's IPv4 address: where it listens (127.0.0.1). */
   host?: string;
   /** Advertise by mDNS (when `host` is not loopback). */

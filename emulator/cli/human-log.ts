@@ -3,7 +3,7 @@
  * `--` and (on a terminal) colour.
  */
 import { styleText } from 'node:util';
-import type { Addresses, HostPort, Stamped } from '../events.ts';
+import type { Addresses, EventOf, HostPort, Stamped } from '../events.ts';
 
 type Style = 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
 
@@ -63,6 +63,15 @@ export class HumanLog {
         return this.note(`update of ${event.size} bytes complete`, 'green');
       case 'update.error':
         return this.note(`update error ${event.code}: ${event.message}`, 'red');
+      case 'httpupdate.request':
+        return this.note(`asks ${event.url} for ${asked(event.headers)}`, 'dim');
+      case 'httpupdate.response':
+        return this.note(
+          `the server answers ${event.status}${answer(event.headers)}`,
+          event.status === 200 || event.status === 304 ? 'dim' : 'yellow',
+        );
+      case 'httpupdate.end':
+        return this.httpUpdateEnd(event);
       case 'eboot.command':
         return this.note(
           `eboot copies ${event.size} bytes from 0x${event.source.toString(16)} to 0x${event.destination.toString(16)}`,
@@ -85,6 +94,12 @@ export class HumanLog {
       default:
         return undefined;
     }
+  }
+
+  private httpUpdateEnd({ result, error, message, why }: EventOf<'httpupdate.end'>): void {
+    if (result === 'ok') return this.note('httpUpdate succeeded', 'green');
+    if (result === 'no-updates') return this.note('httpUpdate: the server has nothing newer', 'dim');
+    this.note(`httpUpdate failed, error ${error}: ${message}${why === undefined ? '' : ` (${why})`}`, 'red');
   }
 
   error(message: string): void {
@@ -125,6 +140,26 @@ export class HumanLog {
     this.atLineStart = true;
     for (const print of this.held.splice(0)) print();
   }
+}
+
+/** Header names arrive as they were sent; servers write theirs in any case. */
+function header(headers: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.entries(headers).find(([key]) => key.toLowerCase() === name)?.[1];
+}
+
+/** A request behind a redirect has lost the headers that say what it wants (spec chapter 04 §18). */
+function asked(headers: Readonly<Record<string, string>>): string {
+  const mode = header(headers, 'x-esp8266-mode');
+  if (mode === undefined) return 'an update, behind a redirect';
+  const what = { sketch: 'a sketch', spiffs: 'a file system', version: 'the version it has' }[mode] ?? mode;
+  const version = header(headers, 'x-esp8266-version');
+  return version === undefined ? what : `${what}, has version ${version}`;
+}
+
+function answer(headers: Readonly<Record<string, string>>): string {
+  const length = header(headers, 'content-length');
+  const location = header(headers, 'location');
+  return (length === undefined ? '' : `, ${length} bytes`) + (location === undefined ? '' : `, go to ${location}`);
 }
 
 /** `ready ota=127.0.0.1:8266 …`: keys as in the event `device.ready`. */

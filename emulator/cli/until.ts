@@ -70,13 +70,16 @@ export type OnceResult = { ok: true } | { ok: false; why: string };
 
 /**
  * Follows one update from `update.begin` to the start of what it installed. Attempts that never began (a wrong password, a
- * refused invitation) do not count.
+ * refused invitation) do not count. A file system that ESPhttpUpdate fetched is in use at once: no start follows, except in
+ * an ATOMIC_FS_UPDATE build, where eboot puts it in place.
  */
 export class OnceWatch {
   private state: 'waiting' | 'receiving' | 'received' | 'copying' = 'waiting';
   private command: 'sketch' | 'fs' = 'sketch';
   /** The device goes on for a moment after an update failed: the uploader is still being told. */
   private failure: string | undefined;
+
+  constructor(private readonly build: { readonly atomicFs?: boolean } = {}) {}
 
   /** Returns the result when it is known. */
   see(event: DeviceEvent): OnceResult | undefined {
@@ -92,8 +95,13 @@ export class OnceWatch {
       case 'update.end':
         this.state = 'received';
         return undefined;
-      case 'ota.end':
       case 'httpupdate.end':
+        if (this.state === 'received' && this.command === 'fs' && event.result === 'ok' && !this.build.atomicFs) {
+          return { ok: true };
+        }
+        if (this.state === 'receiving') return fail(this.failure ?? event.message ?? 'the download ended too early');
+        return undefined;
+      case 'ota.end':
         if (this.state === 'receiving') return fail(this.failure ?? 'the upload ended before all of it had arrived');
         return undefined;
       case 'eboot.command':

@@ -180,14 +180,23 @@ function printResult({ Serial, ESPhttpUpdate }: Core, result: HTTPUpdateResult, 
   }
 }
 
-/** Whether an attempt is due: the first at once, each later one an interval after the one before began. */
-function schedule({ settings, millis }: Core): () => boolean {
+/**
+ * Whether an attempt is due: the first at once, each later one an interval after the one before began. Fast time does not
+ * shorten the interval, as servers count on it; `millis()` would jump with every delay of a sketch.
+ */
+function schedule({ settings, clock }: Core): () => boolean {
   const intervalMs = (settings.updateIntervalS ?? 0) * 1000;
-  let lastAt: number | undefined;
+  let isDue = true;
+  const setDue = (): void => {
+    isDue = true;
+  };
   return () => {
-    const now = millis();
-    if (lastAt !== undefined && (now - lastAt) >>> 0 < intervalMs) return false;
-    lastAt = now;
+    if (!isDue) return false;
+    if (intervalMs > 0) {
+      isDue = false;
+      // Rejects only when this life ends; then nobody asks any more, and the sketch's own waits carry the interruption.
+      clock.delay(intervalMs, 'peer').then(setDue, () => {});
+    }
     return true;
   };
 }

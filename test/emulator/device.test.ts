@@ -222,6 +222,21 @@ describe('power and resets', () => {
     expect(seen).toBe(board.events.recent().length);
   });
 
+  test('a sketch given as a function runs without an image, too', async () => {
+    let setups = 0;
+    const sketch: SketchFactory = ({ Serial }) => ({
+      setup() {
+        setups++;
+        Serial.println('mine');
+      },
+    });
+    const board = await createDevice({ clock: 'virtual', sketch });
+    open.push(board);
+    expect(await board.powerOn()).toEqual({ state: 'running' });
+    expect(setups).toBe(1);
+    expect(board.serial.text()).toContain('mine\r\n');
+  });
+
   test('a thousand power cycles leave no timer, no waiting promise and no growing log behind', async () => {
     const board = await device({ image: image('1.0', { size: 16_384 }) });
     const cycle = async (): Promise<void> => {

@@ -34,6 +34,15 @@ interface RunOptions {
   key?: string;
   streamPort: string;
   streamFile?: string;
+  updateUrl?: string;
+  updateFsUrl?: string;
+  updateInterval: string;
+  currentVersion?: string;
+  md5?: string;
+  followRedirects?: 'disabled' | 'strict' | 'force';
+  ca?: string;
+  fingerprint?: string;
+  insecure?: boolean;
   publicKey?: string;
   atomicFs?: boolean;
   core?: string;
@@ -73,7 +82,8 @@ export function registerRunCommand(program: Command): void {
     .optionsGroup('The firmware (for images that do not say it themselves):')
     .option(
       '--sketch <names>',
-      'basic-ota, web-updater, secure-web-updater, stream-update or blank; several with commas (basic-ota,web-updater)',
+      'basic-ota, web-updater, secure-web-updater, http-update, http-update-fs, http-update-signed, http-update-secure, ' +
+        'stream-update or blank; several with commas (basic-ota,web-updater)',
     )
     .option('--hostname <name>', 'ArduinoOTA.setHostname')
     .option('--password <text>', 'ArduinoOTA.setPassword')
@@ -86,6 +96,22 @@ export function registerRunCommand(program: Command): void {
     .option('--stream-file <file>', 'image that stream-update installs at start')
     .option('--public-key <file>', 'PEM key: the firmware verifies signatures')
     .option('--atomic-fs', 'an ATOMIC_FS_UPDATE build')
+    .optionsGroup('Where the http-update sketches ask for updates:')
+    .option('--update-url <url>', 'of the sketch; without it nobody is asked')
+    .option('--update-fs-url <url>', 'of the file system, for http-update-fs')
+    .option('--update-interval <seconds>', 'from one attempt to the next, also with --time fast', '10')
+    .option('--current-version <text>', 'sent to the server as x-ESP8266-version')
+    .option('--md5 <hex>', 'ESPhttpUpdate.setMD5sum: what the image must have')
+    .addOption(
+      new Option('--follow-redirects <mode>', 'ESPhttpUpdate.setFollowRedirects (disabled)').choices([
+        'disabled',
+        'strict',
+        'force',
+      ]),
+    )
+    .option('--ca <file>', 'http-update-secure trusts these PEM certificates')
+    .option('--fingerprint <hex>', 'or the certificate with this SHA-1; `vesp serve --tls` prints its own')
+    .option('--insecure', 'or anybody')
     .optionsGroup('The network:')
     .option('--host <ip>', "the device's address: where it listens (127.0.0.1)")
     .option('--ota-port <n>', 'UDP port of ArduinoOTA; 0 lets the system choose', '8266')
@@ -142,7 +168,7 @@ async function run(image: string | undefined, options: RunOptions, mdnsAsked: bo
   } catch (error) {
     throw asUserError(error);
   }
-  const once = options.once ? new OnceWatch() : undefined;
+  const once = options.once ? new OnceWatch({ atomicFs: options.atomicFs === true }) : undefined;
   device.events.subscribe((event: Stamped) => {
     events?.write(event);
     log.see(event);
@@ -237,6 +263,17 @@ async function deviceOptionsOf(
       port: parsePort('--https-port', options.httpsPort),
       ...(options.cert === undefined ? {} : { cert: await readKey('--cert', options.cert) }),
       ...(options.key === undefined ? {} : { key: await readKey('--key', options.key) }),
+    },
+    update: {
+      ...given('url', options.updateUrl),
+      ...given('fsUrl', options.updateFsUrl),
+      intervalS: parseSeconds('--update-interval', options.updateInterval),
+      ...given('currentVersion', options.currentVersion),
+      ...given('md5', options.md5),
+      ...given('followRedirects', options.followRedirects),
+      ...(options.ca === undefined ? {} : { ca: await readKey('--ca', options.ca) }),
+      ...given('fingerprint', options.fingerprint),
+      ...given('insecure', options.insecure),
     },
     stream: { port: parsePort('--stream-port', options.streamPort), ...given('file', options.streamFile) },
     ...given('host', options.host),
