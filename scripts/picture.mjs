@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const main = join(root, 'dist', 'emulator', 'cli', 'main.js');
+const main = join(root, 'dist', 'emulator', 'vesp', 'main.js');
 const folder = mkdtempSync(join(tmpdir(), 'vesp-picture-'));
 const vesp = (...args) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: folder, encoding: 'utf8' });

@@ -16,8 +16,8 @@ const has = (name) => {
   }
 };
 
-if (!has('assemblyscript') || !has('typescript')) {
-  const built = existsSync(fileURLToPath(new URL('../dist/emulator/cli/main.js', import.meta.url)));
+if (!has('assemblyscript') || !has('typescript') || !has('rolldown')) {
+  const built = existsSync(fileURLToPath(new URL('../dist/emulator/vesp/main.js', import.meta.url)));
   console.log(
     built
       ? 'prepare: no compilers installed (omit=dev); keeping the dist/ that is here'

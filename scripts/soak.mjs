@@ -9,7 +9,7 @@ import { buildImage } from '../dist/emulator/index.js';
 
 const count = Number(process.argv[2] ?? 200);
 const EspOTA = createRequire(import.meta.url)('esp-ota');
-const main = fileURLToPath(new URL('../dist/emulator/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../dist/emulator/vesp/main.js', import.meta.url));
 /** No upload takes this long unless it hangs. */
 const HANG_MS = 30_000;
 

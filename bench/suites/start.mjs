@@ -7,7 +7,7 @@ const ROUNDS = 15;
 
 export async function* rows(load) {
   await load('emulator/index.js'); // fails early, with a clear message, when nothing is built
-  const main = fileURLToPath(new URL('../../dist/emulator/cli/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../../dist/emulator/vesp/main.js', import.meta.url));
   yield* await compare({
     name: 'vesp run: start to ready',
     calls: 1,

@@ -35,7 +35,7 @@ server.listen(0, '127.0.0.1', () => console.log('http=127.0.0.1:' + server.addre
 export async function* rows(load) {
   if (!existsSync(CURL)) throw new Error(`${CURL} is missing: install the Debian package curl`);
   const { buildImage } = await load('emulator/index.js');
-  const main = fileURLToPath(new URL('../../dist/emulator/cli/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../../dist/emulator/vesp/main.js', import.meta.url));
   const folder = mkdtempSync(join(tmpdir(), 'vesp-bench-'));
   const servers = [];
   try {

@@ -15,7 +15,7 @@ import { buildImage } from '../../flash/image-build.ts';
 import { coreFile } from '../support/core-checkout.ts';
 import { digest, imageByRule, type Transcript, transcripts } from '../support/transcript.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/emulator/cli/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../dist/emulator/vesp/main.js', import.meta.url));
 /** So many uploads in a row must not hang once. */
 const ROUNDS = Number(process.env['ESPOTA_ROUNDS'] ?? 5);
 /** espota.py never ends by itself when it misses its result. */

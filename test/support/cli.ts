@@ -1,9 +1,9 @@
-/** The real command, as a user starts it: `node dist/emulator/cli/main.js`. */
+/** The real command, as a user starts it: `node dist/emulator/vesp/main.js`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const main = fileURLToPath(new URL('../../dist/emulator/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../dist/emulator/vesp/main.js', import.meta.url));
 
 export interface Finished {
   readonly code: number | null;
