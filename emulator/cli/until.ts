@@ -33,8 +33,8 @@ const FIRST_FIELDS: Record<DeviceEventType, string> = {
   'ota.error': 'peer',
   'ota.end': 'peer',
   'http.request': 'peer',
-  'http.upload': 'field',
-  'http.response': 'status',
+  'http.upload': 'peer',
+  'http.response': 'peer',
   'httpupdate.request': 'url',
   'httpupdate.response': 'status',
   'httpupdate.end': 'result',
@@ -59,6 +59,7 @@ export function parseUntil(text: string): (event: Stamped) => boolean {
   if (equals < 0) return (event) => event.type === type;
   const wanted = text.slice(equals + 1);
   const field = FIRST_FIELDS[type as DeviceEventType];
+  if (wanted === '') throw new UserError(`--until ${text}: a value is missing behind the =`);
   return (event) => {
     if (event.type !== type) return false;
     const actual = (event as unknown as Record<string, unknown>)[field];
@@ -78,6 +79,8 @@ export class OnceWatch {
   private command: 'sketch' | 'fs' = 'sketch';
   /** The device goes on for a moment after an update failed: the uploader is still being told. */
   private failure: string | undefined;
+  /** The update under way came by ArduinoOTA. */
+  private overTheAir = false;
 
   constructor(private readonly build: { readonly atomicFs?: boolean } = {}) {}
 
@@ -89,9 +92,20 @@ export class OnceWatch {
         this.command = event.command;
         this.failure = undefined;
         return undefined;
-      case 'update.error':
-        if (this.state === 'receiving') this.failure = event.message;
+      case 'ota.invite':
+        this.overTheAir = true;
         return undefined;
+      case 'http.upload':
+        this.overTheAir = false;
+        return this.state === 'receiving' && event.state === 'aborted' ? fail('the upload was broken off') : undefined;
+      case 'httpupdate.request':
+        this.overTheAir = false;
+        return undefined;
+      case 'update.error':
+        if (this.state !== 'receiving') return undefined;
+        this.failure = event.message;
+        // Over the air the uploader is told next, and `ota.end` follows; the other ways have no end of their own.
+        return this.overTheAir ? undefined : fail(event.message);
       case 'update.end':
         this.state = 'received';
         return undefined;

@@ -155,6 +155,20 @@ describe('run', () => {
     expect(stderr).toMatch(/the update failed: .*Magic byte/);
   });
 
+  test('--once ends with 1 when a web upload failed, and the browser is told', async () => {
+    const device = run('--once', '--timeout', '60');
+    const [, at] = await device.shows(/^ready .*http=(\S+)/m);
+    const bad = image('2.0');
+    bad[0] = 0x00;
+    const form = new FormData();
+    form.append('firmware', new Blob([Buffer.from(bad)]), 'bad.bin');
+    const answer = await fetch(`http://${at}/update`, { method: 'POST', body: form });
+    expect(await answer.text()).toMatch(/Magic byte/);
+    const { code, stderr } = await device.finished;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/the update failed: Magic byte/);
+  });
+
   test('--once ends with 1 when eboot bricks it: power cut in the copy', async () => {
     const device = run('--once', '--timeout', '60', '--fault', 'power-cut@copy:30:inside');
     await uploadOverOta({ host: '127.0.0.1', port: await otaPort(device), file: image('2.0') });
