@@ -60,8 +60,12 @@ async function started(http: DeviceOptions['http'] = {}): Promise<{ device: Devi
   return { device, url: `http://127.0.0.1:${device.address.http?.port}/update` };
 }
 
-async function openForm(url: string, login?: { username: string; password: string }): Promise<Page> {
-  const context = await browser.newContext(login ? { httpCredentials: login } : {});
+async function openForm(
+  url: string,
+  login?: { username: string; password: string },
+  options: { ignoreHTTPSErrors?: boolean } = {},
+): Promise<Page> {
+  const context = await browser.newContext({ ...options, ...(login ? { httpCredentials: login } : {}) });
   const page = await context.newPage();
   const response = await page.goto(url);
   expect(response?.status()).toBe(200);
@@ -137,5 +141,23 @@ test('credentials: with wrong ones no form, with the right ones the whole way', 
   expect(new Set(statuses)).toEqual(new Set([401]));
   const page = await openForm(url, { username: 'admin', password: 'geheim' });
   expect(await send(page, 'Firmware', file('firmware.bin', image('2.0')))).toBe('Update Success! Rebooting...');
+  await device.next('app.start', { since: 0, where: ({ version }) => version === '2.0' });
+});
+
+test('over TLS: whoever accepts the certificate that the device made gets the same form and the same restart', async () => {
+  const secure = (version: string): Uint8Array =>
+    buildImage({ sketch: 'secure-web-updater', version, size: 300_000, layout: '4m2m' });
+  device = await createDevice({
+    image: secure('1.0'),
+    layout: '4m2m',
+    http: { user: 'admin', password: 'geheim' },
+    https: { port: 0 },
+  });
+  await device.powerOn();
+  const url = `https://127.0.0.1:${device.address.https?.port}/firmware`;
+  const stranger = await (await browser.newContext()).newPage();
+  await expect(stranger.goto(url)).rejects.toThrow('ERR_CERT_AUTHORITY_INVALID');
+  const page = await openForm(url, { username: 'admin', password: 'geheim' }, { ignoreHTTPSErrors: true });
+  expect(await send(page, 'Firmware', file('firmware.bin', secure('2.0')))).toBe('Update Success! Rebooting...');
   await device.next('app.start', { since: 0, where: ({ version }) => version === '2.0' });
 });
