@@ -15,7 +15,7 @@ export interface BuildOptions {
   /** What the firmware does, by the names of `--sketch`; several run side by side. */
   readonly sketch: string | readonly string[];
   readonly version: string;
-  /** Bytes of the file, rounded up to 16; {@link defaultImageSize} of the layout. */
+  /** Bytes of the file, rounded up to 16; `defaultImageSize` of the layout. */
   readonly size?: number;
   /** A layout's name (`4m2m`). */
   readonly layout?: string;

@@ -130,7 +130,7 @@ export const AUTO_SKETCH_MAX = MAPPED_BYTES - CODE_START_OFFSET;
 const fixedLayouts = table.map(layoutOf);
 
 /**
- * The 27 layouts that the core ships linker scripts for. The last, `auto`, is decided at boot (see {@link runtimeMaps}):
+ * The 27 layouts that the core ships linker scripts for. The last, `auto`, is decided at boot (see `runtimeMaps`):
  * but for the linker's limit its numbers are 0 here.
  */
 export const layouts: readonly FlashLayout[] = [

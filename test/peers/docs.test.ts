@@ -7,7 +7,7 @@ import { docBlocks, runDocument } from '../support/doc-session.ts';
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
 /** Documents whose `sh` fences are commands to be run; the others show terminal sessions of other machines. */
 const RUN = readdirSync(docs, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.md') && name !== 'serve.md')
+  .filter((name) => name.endsWith('.md') && name !== 'serve.md' && !name.startsWith('site'))
   .filter((name) => docBlocks(readFileSync(`${docs}${name}`, 'utf8')).length > 0)
   .sort();
 
