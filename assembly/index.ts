@@ -23,3 +23,4 @@ export {
   storeTouched,
   storeTouchedCount,
 } from './sectors';
+export { tableCopy, tableCrc, tableDifference, tableFork } from './tables';

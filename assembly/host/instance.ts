@@ -76,6 +76,10 @@ export interface KernelExports {
   storeEquals(address: number, other: number, length: number): number;
   storeCrc32(address: number, length: number, crc: number): number;
   storeMd5Update(state: number, address: number, length: number): void;
+  tableFork(from: number, to: number, sectors: number): void;
+  tableCopy(table: number, source: number, destination: number, count: number, compareFirst: number): number;
+  tableDifference(left: number, right: number, count: number): number;
+  tableCrc(table: number, first: number, count: number, crcs: number, shift: number, crc: number): number;
 }
 
 /** Linear memory grows in these units. */

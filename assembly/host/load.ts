@@ -7,6 +7,7 @@ import { Md5Slots, md5x4, WasmMd5 } from './md5.ts';
 import { WasmSectorStore } from './sector-store.ts';
 
 let compiled: WasmModule | undefined;
+let compiledLx106: WasmModule | undefined;
 
 /** The compiled module; the first call reads and compiles it, synchronously. Workers may be sent it. */
 export function kernelModule(): WasmModule {
@@ -15,6 +16,15 @@ export function kernelModule(): WasmModule {
     compiled = compileKernels(readFileSync(file));
   }
   return compiled;
+}
+
+/** The module of the LX106 core: read and compiled at the first call, since most devices do without. */
+export function lx106Module(): WasmModule {
+  if (!compiledLx106) {
+    const file = fileURLToPath(new URL('../build/lx106.wasm', import.meta.url));
+    compiledLx106 = compileKernels(readFileSync(file));
+  }
+  return compiledLx106;
 }
 
 /**
