@@ -3,12 +3,17 @@
  * Contract: design.md §3; words and fields as in test/golden/eboot/README.md.
  */
 import { referenceKernels } from '../assembly/host/reference.ts';
+import { isSyntheticEboot, recogniseEboot } from '../flash/eboot-sector.ts';
 import { SECTOR_BYTES } from '../flash/geometry.ts';
 import { COMMAND_BYTES, type Crc32 } from './command.ts';
 import { eraOf } from './eras.ts';
-import { type EbootMachine, runRequests } from './machine.ts';
+import { createLx106Sync } from './lx106.ts';
+import { type EbootHost, type EbootMachine, type Requests, runRequests } from './machine.ts';
 import { RTC_BASE, RTC_USER_BYTES, RTC_USER_OFFSET } from './memory-map.ts';
 import { type EbootEnd, eboot } from './model.ts';
+import { loadBootImage, readBootImage } from './native/boot-image.ts';
+import { nativeEboot } from './native/native-eboot.ts';
+import { CpuSocket } from './native/native-machine.ts';
 import { Ram, type RamFill } from './ram.ts';
 import { beyondRomChip, ROM_CHIP_BYTES, type RomResult, romReadLength } from './rom-spi.ts';
 
@@ -29,12 +34,14 @@ export interface BootOnceOptions {
   readonly engine?: 'model' | 'native';
   /** Release whose bootloader the model is; `master` by default. */
   readonly core?: string;
-  /** Native only: a boot image to execute instead of the one in sector 0. */
+  /** Native only: a boot image (0xE9 header, segments) to execute instead of the one in sector 0. */
   readonly loader?: Uint8Array;
+  /** Native only: the core to execute on; one is made otherwise. */
+  readonly socket?: CpuSocket;
   readonly cut?: Cut | undefined;
   /** What RAM holds at the start; 0xA5 by default. */
   readonly ram?: RamFill;
-  /** Limit in instructions, which the model counts roughly; 2e9 by default. */
+  /** Limit in instructions, which the model counts roughly; 2e9 by default. Beyond it a run is a `hang`. */
   readonly maxSteps?: number;
   /** CRC-32/MPEG-2; the TypeScript twin of the kernel by default. */
   readonly crc32?: Crc32;
@@ -52,7 +59,8 @@ export interface BootOnceResult {
   readonly uart: string;
   /** Every erase and write that was asked for, in order. */
   readonly flashOps: FlashOp[];
-  /** `disable`, `enable 4 12 12`, in order. Builds that pass no arguments show the result code, which the register holds. */
+  /** `disable`, `enable 4 12 12`, in order. Builds that pass no arguments show the result code, which the register holds;
+   * executed, their codes 2 to 4 come with what two more registers happen to hold. */
   readonly watchdog: string[];
 }
 
@@ -60,11 +68,16 @@ export interface BootOnceResult {
 class Stopped extends Error {}
 
 let referenceCrc: Crc32 | undefined;
+let commonSocket: CpuSocket | undefined;
 
 /**
  * Starts eboot once.
  *
- * @throws RangeError for an unknown core, an empty flash, or RTC memory that has not 512 bytes
+ * With `engine: 'native'` a sector 0 that holds no image, or one that does not fit into RAM, ends as `hang`: the ROM finds
+ * nothing to start.
+ *
+ * @throws RangeError for an unknown core, an empty flash, or RTC memory that has not 512 bytes; for a `loader` that is no
+ *   boot image, and for a boot sector made by us, which has no code to execute
  * @example
  * const run = await bootOnce({ flash, rtcUser, engine: 'model', core: 'master', cut: { atOp: 3, when: 'mid', bytes: 100 } });
  */
@@ -74,30 +87,57 @@ export async function bootOnce(options: BootOnceOptions): Promise<BootOnceResult
   if (rtcUser.length !== RTC_USER_BYTES) {
     throw new RangeError(`rtcUser has ${rtcUser.length} bytes: the ${RTC_USER_BYTES} bytes of RTC user memory wanted`);
   }
-  if (engine !== 'model') throw new Error(`engine "${engine}" does not exist yet; use engine "model"`);
+  if (engine !== 'model' && engine !== 'native')
+    throw new RangeError(`engine ${JSON.stringify(engine)}: model or native wanted`);
   if (!options.crc32) referenceCrc ??= referenceKernels().crc32;
 
   let uart = '';
   const watchdog: string[] = [];
   const machine = new ArrayMachine(flash, rtcUser, cut);
-  const requests = eboot({
-    era: eraOf(core),
+  const host: EbootHost = {
+    transmit: (text) => {
+      uart += text;
+    },
+    watchdog: (call) => watchdog.push(call),
+  };
+  const common = {
     crc32: options.crc32 ?? referenceCrc!,
     ram: new Ram(options.ram),
     readCommand: () => rtcUser.subarray(0, COMMAND_BYTES),
-    host: {
-      transmit: (text) => {
-        uart += text;
-      },
-      watchdog: (call) => watchdog.push(call),
-    },
+    host,
     ...(options.maxSteps === undefined ? {} : { maxSteps: options.maxSteps }),
-  });
-  const end = untilStopped(() => runRequests(requests, machine));
+  };
+  const requests =
+    engine === 'model'
+      ? eboot({ ...common, era: eraOf(core) })
+      : executed(options, common, (at) => machine.loadRtc(at));
+  const end = requests && untilStopped(() => runRequests(requests, machine));
   const facts = { uart, flashOps: machine.operations, watchdog };
+  if (!requests) return { outcome: 'hang', ...facts };
   if (!end) return { outcome: 'powercut', ...facts };
   if (end.outcome === 'boot') return { outcome: 'boot', entry: end.entry, sp: end.sp, ...facts };
   return { outcome: end.outcome, ...facts };
+}
+
+/** The run of the code in `loader` or in sector 0; undefined when there is nothing that the ROM could start. */
+function executed(
+  { loader, flash, socket }: BootOnceOptions,
+  common: { crc32: Crc32; ram: Ram; readCommand: () => Uint8Array; host: EbootHost; maxSteps?: number },
+  loadRtc: (address: number) => number,
+): Requests<EbootEnd> | undefined {
+  const bytes = loader ?? flash.subarray(0, Math.min(flash.length, ROM_CHIP_BYTES));
+  if (isSyntheticEboot(bytes)) {
+    const what = loader ? 'loader' : 'the boot sector';
+    throw new RangeError(`${what} is a stand-in without LX106 code: use engine "model", or a real image's boot sector`);
+  }
+  const image = readBootImage(bytes);
+  if (!image && loader)
+    throw new RangeError('loader is no boot image: magic 0xE9, and segments that lie in RAM, wanted');
+  if (!image) return undefined;
+  loadBootImage(image, common.ram);
+  if (!socket) commonSocket ??= new CpuSocket(createLx106Sync);
+  const version = recogniseEboot(bytes.subarray(0, SECTOR_BYTES))?.build;
+  return nativeEboot({ ...common, socket: socket ?? commonSocket!, image, version, loadRtc });
 }
 
 /** Undefined when the cut stopped it. */
@@ -151,6 +191,13 @@ class ArrayMachine implements EbootMachine {
     const at = address - RTC_BASE - RTC_USER_OFFSET;
     // The first half of RTC RAM is not part of this model.
     if (at >= 0) for (let i = 0; i < 4; i++) this.rtcUser[at + i] = value >>> (8 * i);
+  }
+
+  loadRtc(address: number): number {
+    const at = address - RTC_BASE - RTC_USER_OFFSET;
+    if (at < 0) return 0;
+    const byte = (index: number): number => this.rtcUser[at + index]!;
+    return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
   }
 
   private operate(

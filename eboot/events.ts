@@ -16,4 +16,6 @@ export type BootEvent =
   | { type: 'eboot.command'; action: number; source: number; destination: number; size: number }
   | { type: 'eboot.copy'; sector: number; skipped: boolean }
   | { type: 'eboot.end'; result: number; uart: string }
+  /** Executed code stands still: `exception`, or why it hangs. */
+  | { type: 'cpu.stop'; reason: string; pc: number; cause?: number }
   | { type: 'rtc.write'; offset: number; length: number; meaning?: string };

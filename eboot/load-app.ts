@@ -126,8 +126,8 @@ function* loadSegment(ram: Ram, flash: number, address: number, length: number):
   return { result: 'exception', cause: storeFault(fault)!, address: fault };
 }
 
-/** How many of `length` bytes from `address` on can be stored before the first fault. */
-function mappedBytes(address: number, length: number): number {
+/** How many of `length` bytes from `address` on can be stored, word by word, before the first fault. */
+export function mappedBytes(address: number, length: number): number {
   if (storeFault(address) !== undefined) return 0;
   let at = address;
   const stop = Math.min(address + length, 0x1_0000_0000);

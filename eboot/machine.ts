@@ -15,7 +15,9 @@ export type EbootRequest =
   /** ROM SPIWrite; `data` is a live buffer, not to be kept. */
   | { readonly op: 'write'; readonly address: number; readonly length: number; readonly data: Uint8Array }
   /** A 32-bit store into RTC RAM, at a CPU address. */
-  | { readonly op: 'rtc'; readonly address: number; readonly length: 4; readonly value: number };
+  | { readonly op: 'rtc'; readonly address: number; readonly length: 4; readonly value: number }
+  /** Executed code only: `steps` instructions went by without another request. A chance to breathe; the result is 0. */
+  | { readonly op: 'slice'; readonly steps: number };
 
 /** A generator of requests; what it is sent back is the result of each. */
 export type Requests<T> = Generator<EbootRequest, T, RomResult>;
@@ -49,6 +51,8 @@ export function perform(machine: EbootMachine, request: EbootRequest): RomResult
     case 'rtc':
       machine.storeRtc(request.address, request.value);
       return 0;
+    case 'slice':
+      return 0;
     default:
       return request satisfies never;
   }
@@ -56,9 +60,14 @@ export function perform(machine: EbootMachine, request: EbootRequest): RomResult
 
 /** Runs a generator of requests to its end without pause. */
 export function runRequests<T>(requests: Requests<T>, machine: EbootMachine): T {
-  let step = requests.next();
-  while (!step.done) step = requests.next(perform(machine, step.value));
-  return step.value;
+  try {
+    let step = requests.next();
+    while (!step.done) step = requests.next(perform(machine, step.value));
+    return step.value;
+  } finally {
+    // Stopped in the middle, executed code still hands its RAM back.
+    requests.return(undefined as T);
+  }
 }
 
 export interface DeviceMachine {
@@ -70,16 +79,27 @@ export interface DeviceMachine {
    * while the device is paused. `undefined`: go on at once.
    */
   readonly settle: () => Promise<void> | undefined;
+  /** Called while code executes without touching anything: charges its time, lets the host's event loop turn. */
+  readonly breathe?: (steps: number) => Promise<void>;
 }
 
 /** Runs a generator of requests on the chip: a sector write becomes sixteen page programs with a pause before each. */
 export async function driveRequests<T>(requests: Requests<T>, machine: DeviceMachine): Promise<T> {
+  try {
+    return await driveAll(requests, machine);
+  } finally {
+    requests.return(undefined as T);
+  }
+}
+
+async function driveAll<T>(requests: Requests<T>, machine: DeviceMachine): Promise<T> {
   const { spi, rtc } = machine;
   let step = requests.next();
   while (!step.done) {
     const request = step.value;
     let result: RomResult = 0;
-    if (request.op === 'read') result = spi.read(request.address, request.length, request.target);
+    if (request.op === 'slice') await machine.breathe?.(request.steps);
+    else if (request.op === 'read') result = spi.read(request.address, request.length, request.target);
     else if (request.op === 'write') {
       const pages = spi.pages(request.address, request.data);
       let page = pages.next();

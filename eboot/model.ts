@@ -40,9 +40,18 @@ export type EbootEnd =
   /** Software reset of the digital core; the ROM hangs afterwards. `code`: the last result. */
   | { readonly outcome: 'reset'; readonly code: number }
   /** LX106 exception `cause` at a store to (or, cause 0, at code overwritten from) `address`. */
-  | { readonly outcome: 'exception'; readonly cause: number; readonly address: number }
-  /** Never ends: the step limit was reached. The watchdog is off while eboot copies. */
-  | { readonly outcome: 'hang' };
+  | {
+      readonly outcome: 'exception';
+      readonly cause: number;
+      readonly address: number;
+      /** Executed code only: the instruction that raised it; `address` is EXCVADDR then. */
+      readonly epc1?: number;
+    }
+  /**
+   * Never ends: the step limit was reached. The watchdog is off while eboot copies. Executed code also says why, as in the
+   * event `cpu.stop`, and where.
+   */
+  | { readonly outcome: 'hang'; readonly reason?: string; readonly pc?: number };
 
 /** Ends a run from any depth of the generator. Never leaves this file. */
 class OutOfSteps extends Error {}

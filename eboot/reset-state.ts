@@ -138,6 +138,11 @@ export interface Start {
   readonly latched: boolean;
   /** The hardware watchdog is running when the ROM begins. */
   readonly watchdogRunning: boolean;
+  /**
+   * The SDK has set the PLL and nothing has reset it since, so that the ROM sends at 115200 baud instead of 74880.
+   * Source: spec chapter 01 §8.
+   */
+  readonly pllSet: boolean;
 }
 
 interface CauseRow {
@@ -168,6 +173,8 @@ export class ResetState {
   private strap = strapNumber(FLASH_BOOT);
   /** The hardware watchdog counts. Set it when eboot or the application switches it. */
   watchdogRunning = false;
+  /** The SDK has set the PLL. Set it when an application starts. */
+  pllSet = false;
 
   /**
    * @param cause why the chip starts
@@ -178,6 +185,7 @@ export class ResetState {
     if (row.rstCause !== undefined) this.rstCause = row.rstCause;
     if (row.latches) this.strap = strapNumber(straps);
     if (row.stopsWatchdog) this.watchdogRunning = false;
+    if (row.latches) this.pllSet = false;
     return {
       cause,
       rstCause: this.rstCause,
@@ -185,16 +193,19 @@ export class ResetState {
       strap: this.strap,
       latched: row.latches,
       watchdogRunning: this.watchdogRunning,
+      pllSet: this.pllSet,
     };
   }
 
-  snapshot(): { rstCause: number; strap: number; watchdogRunning: boolean } {
-    return { rstCause: this.rstCause, strap: this.strap, watchdogRunning: this.watchdogRunning };
+  snapshot(): { rstCause: number; strap: number; watchdogRunning: boolean; pllSet: boolean } {
+    const { rstCause, strap, watchdogRunning, pllSet } = this;
+    return { rstCause, strap, watchdogRunning, pllSet };
   }
 
-  restore(snapshot: { rstCause: number; strap: number; watchdogRunning: boolean }): void {
+  restore(snapshot: { rstCause: number; strap: number; watchdogRunning: boolean; pllSet?: boolean }): void {
     this.rstCause = snapshot.rstCause;
     this.strap = snapshot.strap;
     this.watchdogRunning = snapshot.watchdogRunning;
+    this.pllSet = snapshot.pllSet ?? false;
   }
 }

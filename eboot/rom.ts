@@ -44,6 +44,8 @@ export type RomFailure =
   | 'flash-not-attached'
   | 'unknown-reset'
   | 'invalid-straps'
+  /** GPIO15 is high: the ROM waits for an SDIO host (spec chapter 05 §1). */
+  | 'sdio-straps'
   /** A segment goes where there is no RAM. */
   | 'bad-segment';
 
@@ -90,9 +92,9 @@ export function romBoot(input: RomInput): RomRun {
   const { rstCause, strap, secondNumber, ram } = input;
   ram?.clearRomBss();
   let text = romBanner(rstCause, strap, secondNumber);
-  const finish = (end: RomEnd, segments = 0, checksumOk = false): RomRun => {
-    if (end.result === 'hang') text += ETS_MAIN_LINE;
-    const event = { type: 'rom.boot', rstCause, bootMode: [strap, secondNumber], segments, checksumOk } as const;
+  const finish = (end: RomEnd): RomRun => {
+    if (end.result === 'hang' && end.failure !== 'sdio-straps') text += ETS_MAIN_LINE;
+    const event = { type: 'rom.boot', rstCause, segments: 0, checksumOk: false } as const;
     const failure = end.result === 'hang' ? { failure: end.failure } : {};
     return { text, end, event: { ...event, bootMode: [strap, secondNumber], ...failure } };
   };
@@ -115,14 +117,42 @@ export function romBoot(input: RomInput): RomRun {
   }
   const mode = bootModeOf(strap);
   if (mode === 'download') return finish({ result: 'download' });
-  if (mode !== 'flash') return hang('invalid-straps');
+  if (mode === 'sdio') {
+    text += romText('waiting for host\n');
+    return hang('sdio-straps');
+  }
+  if (mode === 'invalid') return hang('invalid-straps');
 
-  const loader = new ImageLoader(input.read, ram);
+  return loadFlash(input, text);
+}
+
+/**
+ * The serial loader was told to run the user's code: the flash is loaded as after a reset, without a banner and without
+ * latching straps. Source: spec chapter 05 §7.4, chapter 01 §8.1.
+ */
+export function romRunFlash(input: RomInput): RomRun {
+  return loadFlash(input, '');
+}
+
+function loadFlash({ rstCause, strap, secondNumber, read, ram }: RomInput, banner: string): RomRun {
+  const loader = new ImageLoader(read, ram);
   const outcome = loader.load();
-  text += loader.text;
-  if (typeof outcome === 'number') return finish({ result: 'boot', entry: outcome }, loader.segments, true);
+  const booted = typeof outcome === 'number';
+  const event = {
+    type: 'rom.boot' as const,
+    rstCause,
+    bootMode: [strap, secondNumber] as [number, number],
+    segments: loader.segments,
+    checksumOk: booted,
+  };
+  const text = banner + loader.text;
+  if (booted) return { text, end: { result: 'boot', entry: outcome }, event };
   const why = outcome === 'bad-checksum' ? 'bad-checksum' : outcome === 'bad-segment' ? 'rom-hang' : 'no-image';
-  return finish({ result: 'hang', why, failure: outcome }, loader.segments);
+  return {
+    text: text + ETS_MAIN_LINE,
+    end: { result: 'hang', why, failure: outcome },
+    event: { ...event, failure: outcome },
+  };
 }
 
 /** Loads the image at offset 0, in rows of 16 bytes, talking about each step. */

@@ -99,6 +99,11 @@ export class RtcMemory {
     );
   }
 
+  /** A 32-bit load from the CPU, at an address of 0x60001000 to 0x600013FC; unsigned. */
+  load(address: number): number {
+    return this.words.getUint32(wordOffset(address - RTC_BASE, RTC_BYTES), true);
+  }
+
   /**
    * A 32-bit store from the CPU, anywhere in 0x60001000 to 0x600013FF.
    *

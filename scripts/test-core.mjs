@@ -1,4 +1,7 @@
-/** `npm run test:core -- DIR`: the opt-in tests that need a checkout of the Arduino core (its tools/ and eboot.elf). */
+/**
+ * `npm run test:core -- DIR [FILE...]`: the opt-in tests that need a checkout of the Arduino core (its tools/ and
+ * eboot.elf). Each FILE is a firmware image (.bin) or another release's eboot.elf, whose bootloader is then executed too.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -13,9 +16,19 @@ if (folder === undefined || !existsSync(join(folder, 'tools', 'espota.py'))) {
   );
   process.exit(2);
 }
+const isImage = (argument) => /\.(bin|elf)$/.test(argument) && existsSync(argument);
+const images = rest.filter(isImage).map((file) => resolve(file));
 const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
-const { status } = spawnSync(process.execPath, [vitest, 'run', '--project', 'core', ...rest], {
-  stdio: 'inherit',
-  env: { ...process.env, ARDUINO_CORE_DIR: resolve(folder) },
-});
+const { status } = spawnSync(
+  process.execPath,
+  [vitest, 'run', '--project', 'core', ...rest.filter((argument) => !isImage(argument))],
+  {
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      ARDUINO_CORE_DIR: resolve(folder),
+      ...(images.length > 0 ? { ESP8266_IMAGES: images.join(':') } : {}),
+    },
+  },
+);
 process.exit(status ?? 1);

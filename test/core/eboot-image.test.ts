@@ -6,26 +6,7 @@ import { recogniseEboot } from '../../flash/eboot-sector.ts';
 import { encodeImage } from '../../flash/image-assemble.ts';
 import type { FlashMode } from '../../flash/image-header.ts';
 import { coreFile } from '../support/core-checkout.ts';
-
-/** Entry and named sections of a 32-bit little-endian ELF file. */
-function readElf(bytes: Buffer): { entry: number; section(name: string): { address: number; data: Uint8Array } } {
-  const table = bytes.readUInt32LE(0x20);
-  const size = bytes.readUInt16LE(0x2e);
-  const headers = Array.from({ length: bytes.readUInt16LE(0x30) }, (_, i) => bytes.subarray(table + i * size));
-  const names = headers[bytes.readUInt16LE(0x32)]!.readUInt32LE(16);
-  return {
-    entry: bytes.readUInt32LE(0x18),
-    section(name) {
-      const header = headers.find((candidate) => {
-        const at = names + candidate.readUInt32LE(0);
-        return bytes.toString('latin1', at, bytes.indexOf(0, at)) === name;
-      });
-      if (!header) throw new Error(`eboot.elf has no section ${name}`);
-      const offset = header.readUInt32LE(16);
-      return { address: header.readUInt32LE(12), data: bytes.subarray(offset, offset + header.readUInt32LE(20)) };
-    },
-  };
-}
+import { readElf } from '../support/elf.ts';
 
 const headers: [mode: FlashMode, flashSize: number, md5: string][] = [
   ['dio', 0x400000, '2cee5b99b9195c93c0ecc3d66faa2c06'],

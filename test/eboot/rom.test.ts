@@ -186,8 +186,13 @@ describe('failures (ch. 01 §8.4)', () => {
   test('straps: download mode is silent, the invalid ones hang', () => {
     expect(boot(image([4]), { strap: 1 })).toMatchObject({ text: romBanner(2, 1, 6), end: { result: 'download' } });
     expect(boot(image([4]), { strap: 1, rstCause: 4 }).text).toBe(`${romBanner(4, 1, 6)}wdt reset\r\n`);
-    for (const strap of [0, 2, 4, 7])
-      expect(boot(image([4]), { strap }).end).toMatchObject({ failure: 'invalid-straps' });
+    for (const strap of [0, 2]) expect(boot(image([4]), { strap }).end).toMatchObject({ failure: 'invalid-straps' });
+    for (const strap of [4, 5, 6, 7]) {
+      expect(boot(image([4]), { strap })).toMatchObject({
+        text: `${romBanner(2, strap, 6)}waiting for host\r\n`,
+        end: { failure: 'sdio-straps' },
+      });
+    }
   });
 
   test('a segment that runs past 4 MiB is a read error, one without RAM ends silently', () => {
