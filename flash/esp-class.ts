@@ -39,7 +39,8 @@ export interface EspFlashOptions {
  * if (await esp.flashEraseSector(0x100)) await esp.flashWrite(0x100000, bytes);
  */
 export class EspFlash extends SdkFlash {
-  readonly layout: FlashLayout;
+  /** The linker's; set it before anything asks. */
+  layout: FlashLayout;
   readonly flashMapSupport: boolean;
   private readonly md5: EspFlashOptions['md5'];
 
@@ -83,6 +84,8 @@ export class EspFlash extends SdkFlash {
   async flashWriteWords(address: number, data: Uint8Array | null): Promise<boolean> {
     if (vendorOfId(this.getFlashChipId()) === VENDOR_PUYA) return this.writePuya(address, data);
     const size = data?.length ?? 0;
+    const run = data === null ? undefined : this.writeRun(address, data);
+    if (run !== undefined) return (typeof run === 'number' ? run : await run) === SPI_FLASH_RESULT_OK;
     // Room in the page, then whole pages, then the rest: also when the rest is nothing, and the SDK gets a write of 0 bytes.
     let length = Math.min(size, PAGE_BYTES - (address % PAGE_BYTES));
     for (let done = 0; ; ) {

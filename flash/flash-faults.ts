@@ -18,8 +18,11 @@ export type FlashFault =
   | { do: 'drop' }
   /** The machine stops around a whole operation. */
   | { do: 'stop'; point: 'before' | 'after'; with: Interruption }
-  /** The first `bits` bits happen (bytes rising, high bit first), then the machine stops. */
-  | { do: 'tear'; bits: number; with: Interruption }
+  /**
+   * The first `bits` bits happen (bytes rising, high bit first), then the machine stops. Bits set in `mask` stay as they are
+   * all the same: those cells are worn out.
+   */
+  | { do: 'tear'; bits: number; with: Interruption; mask?: Uint8Array }
   /**
    * Bits set in `mask` (counted from the operation's first byte) are worn out: a program leaves them as they are, after an
    * erase they are 0, a read brings them as 0.
@@ -28,6 +31,8 @@ export type FlashFault =
 
 /** Asked before each operation, reads included. */
 export interface FlashFaults {
+  /** False: to ask would come to nothing. */
+  readonly armed?: boolean;
   decide(operation: FlashOperation): FlashFault | undefined;
 }
 

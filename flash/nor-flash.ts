@@ -7,9 +7,10 @@ import type { SectorStore } from '../assembly/host/kernels.ts';
 import type { Area, FlashEvent } from './events.ts';
 import type { FlashFault, FlashFaults, FlashMirror } from './flash-faults.ts';
 import { CHIP_MAX_BYTES, CHIP_MIN_BYTES, PAGE_BYTES, SECTOR_BYTES } from './geometry.ts';
+import type { PageRuns } from './page-runs.ts';
 import type { FlashPart } from './parts.ts';
 import type { ChipClock, Emit } from './ports.ts';
-import { clampBits, missingOnes, stuckProgram, tornErase, tornProgram, wornErase } from './tearing.ts';
+import { clampBits, missingOnes, stuckProgram, tornErase, tornProgram, withHeld, wornErase } from './tearing.ts';
 
 export type { FlashFault, FlashFaults, FlashMirror, FlashOperation } from './flash-faults.ts';
 
@@ -31,6 +32,8 @@ export interface NorFlashOptions {
   areaOf?: (address: number) => Area;
   faults?: FlashFaults;
   mirror?: FlashMirror;
+  /** Without it every page is programmed and told of by itself. */
+  runs?: PageRuns;
 }
 
 /** A SPI NOR chip: bits go 1 -> 0 by programming, and 0 -> 1 only by erasing a whole sector. */
@@ -44,6 +47,7 @@ export class NorFlash {
 
   private readonly clock: ChipClock;
   private readonly emit: Emit<FlashEvent>;
+  private readonly runs: PageRuns | undefined;
   /** Erases of each sector since it was made. */
   private readonly erases: Uint32Array;
 
@@ -61,6 +65,7 @@ export class NorFlash {
     this.areaOf = options.areaOf ?? ((address) => (address < SECTOR_BYTES ? 'eboot' : 'app'));
     this.faults = options.faults;
     this.mirror = options.mirror;
+    this.runs = options.runs;
     this.erases = new Uint32Array(capacity / SECTOR_BYTES);
   }
 
@@ -121,20 +126,46 @@ export class NorFlash {
   }
 
   /**
+   * As {@link NorFlash.programPage} for page after page, at once; only where nobody could tell the difference.
+   *
+   * @param data whole pages, from the beginning of a page on, inside one sector
+   * @returns false: nothing was done; ask page by page
+   */
+  programRun(address: number, data: Uint8Array): boolean {
+    const { runs, faults, store } = this;
+    if (!runs?.isOpen() || (faults && faults.armed !== false)) return false;
+    const { length } = data;
+    if (address % PAGE_BYTES !== 0 || length % PAGE_BYTES !== 0 || length === 0) return false;
+    if ((address % SECTOR_BYTES) + length > SECTOR_BYTES || address + length > this.capacityBytes) return false;
+    const area = this.areaOf(address);
+    if (this.areaOf(address + length - 1) !== area || !store.isBlank(address, length)) return false;
+    const pages = length / PAGE_BYTES;
+    const busyUs = this.part.pageProgramUs;
+    this.programCells(address, data);
+    runs.tell({ address, pages, area, wear: this.erases[Math.floor(address / SECTOR_BYTES)]!, busyUs });
+    this.clock.spend(pages * busyUs);
+    return true;
+  }
+
+  /**
    * Erases one sector: every bit becomes 1.
    *
+   * A block or chip erase is the erases of its sectors, each an operation of its own (its event, its fault point), which
+   * share the time that the one command takes.
+   *
    * @param sector index; wraps modulo the chip as its address does on the bus
+   * @param busyUs integer microseconds that it takes; the sector's share when one command erases several
    * @throws RangeError for an index that is no unsigned number; an Interruption when a fault stops the machine
    */
-  eraseSector(sector: number): FlashResult {
+  eraseSector(sector: number, busyUs: number = this.part.sectorEraseUs): FlashResult {
     const at = this.onBus(sector * SECTOR_BYTES);
     const fault = this.faults?.decide({ kind: 'erase', address: at, length: SECTOR_BYTES });
-    if (fault && fault.do !== 'stop') return this.faultyErase(at, fault);
+    if (fault && fault.do !== 'stop') return this.faultyErase(at, fault, busyUs);
     if (fault?.point === 'before') throw fault.with;
     this.erases[at / SECTOR_BYTES]!++;
     this.store.eraseSector(at / SECTOR_BYTES);
     this.mirror?.write(at, blankSector);
-    this.clock.spend(this.part.sectorEraseUs);
+    this.clock.spend(busyUs);
     this.tell('flash.erase', at, SECTOR_BYTES, 0);
     if (fault) throw fault.with;
     return { ok: true, stuckBits: 0 };
@@ -188,7 +219,8 @@ export class NorFlash {
     const stuckBits = missingOnes(data, before);
     if (fault.do === 'tear') {
       const bits = clampBits(fault.bits, data.length);
-      this.setPageCells(at, tornProgram(before, data, bits));
+      const after = tornProgram(before, data, bits);
+      this.setPageCells(at, fault.mask ? withHeld(after, before, fault.mask) : after);
       this.clock.spend(Math.floor((this.part.pageProgramUs * bits) / (data.length * 8)));
       this.tell('flash.program', at, data.length, stuckBits, bits);
       throw fault.with;
@@ -199,23 +231,25 @@ export class NorFlash {
     return { ok: true, stuckBits };
   }
 
-  private faultyErase(at: number, fault: Exclude<FlashFault, { do: 'stop' }>): FlashResult {
+  private faultyErase(at: number, fault: Exclude<FlashFault, { do: 'stop' }>, busyUs: number): FlashResult {
     if (fault.do === 'fail' || fault.do === 'drop') {
-      this.clock.spend(this.part.sectorEraseUs);
+      this.clock.spend(busyUs);
       return { ok: fault.do === 'drop', stuckBits: 0 };
     }
     this.erases[at / SECTOR_BYTES]!++;
     if (fault.do === 'tear') {
       const bits = clampBits(fault.bits, SECTOR_BYTES);
-      this.setCells(at, tornErase(this.store.read(at, SECTOR_BYTES), bits));
-      this.clock.spend(Math.floor((this.part.sectorEraseUs * bits) / (SECTOR_BYTES * 8)));
+      const before = this.store.read(at, SECTOR_BYTES);
+      const after = tornErase(before, bits);
+      this.setCells(at, fault.mask ? withHeld(after, before, fault.mask) : after);
+      this.clock.spend(Math.floor((busyUs * bits) / (SECTOR_BYTES * 8)));
       this.tell('flash.erase', at, SECTOR_BYTES, 0, bits);
       throw fault.with;
     }
     const after = wornErase(SECTOR_BYTES, fault.mask);
     const stuckBits = missingOnes(blankSector, after);
     this.setCells(at, after);
-    this.clock.spend(this.part.sectorEraseUs);
+    this.clock.spend(busyUs);
     this.tell('flash.erase', at, SECTOR_BYTES, stuckBits);
     return { ok: true, stuckBits };
   }
@@ -227,8 +261,8 @@ export class NorFlash {
     return stuckBits;
   }
 
-  /** Bytes of a page from `at` on, wrapping inside the page. */
-  private pageCells(at: number, length: number): Uint8Array {
+  /** Copy of bytes of a page from `at` on, wrapping inside the page as a program does; for tools. */
+  pageCells(at: number, length: number): Uint8Array {
     const page = at - (at % PAGE_BYTES);
     const cells = this.store.read(page, PAGE_BYTES);
     return Uint8Array.from({ length }, (_, i) => cells[(at - page + i) % PAGE_BYTES]!);

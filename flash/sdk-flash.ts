@@ -93,9 +93,21 @@ export class SdkFlash {
    * {@link SdkFlash.spiFlashWrite} without a promise when there is nothing to wait for: an update makes thousands of these.
    */
   protected write(address: number, data: Uint8Array | null): SpiFlashResult | Promise<SpiFlashResult> {
-    this.onSdkCall?.(['write', address, data?.length ?? 0]);
+    if (this.onSdkCall) this.onSdkCall(['write', address, data?.length ?? 0]);
     if (data === null || this.passesEnd(address, data.length)) return SPI_FLASH_RESULT_ERR;
     return this.writePages(address, data, 0);
+  }
+
+  /**
+   * A write that {@link NorFlash.programRun} can do as a whole, of pages that one SDK call each would write.
+   *
+   * @returns undefined: it cannot, and nothing was done
+   */
+  protected writeRun(address: number, data: Uint8Array): SpiFlashResult | Promise<SpiFlashResult> | undefined {
+    if (this.onSdkCall || this.passesEnd(address, data.length) || !this.chip.programRun(address, data))
+      return undefined;
+    const wait = this.clock.settle();
+    return wait ? wait.then(() => SPI_FLASH_RESULT_OK) : SPI_FLASH_RESULT_OK;
   }
 
   private writePages(address: number, data: Uint8Array, from: number): SpiFlashResult | Promise<SpiFlashResult> {

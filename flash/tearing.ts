@@ -58,6 +58,15 @@ export function wornErase(length: number, mask: Uint8Array): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => 0xff & ~(mask[i] ?? 0));
 }
 
+/**
+ * The outcome of an operation with cells among it that did not take part: bits in `mask` hold what they held before.
+ *
+ * @param mask may be shorter than the cells; the cells past its end are sound
+ */
+export function withHeld(after: Uint8Array, before: Uint8Array, mask: Uint8Array): Uint8Array {
+  return Uint8Array.from(after, (cell, i) => (cell & ~(mask[i] ?? 0)) | (before[i]! & (mask[i] ?? 0)));
+}
+
 /** How many bits are 1 in `wanted` and 0 in `cells`: asked to be 1, and stayed 0. */
 export function missingOnes(wanted: Uint8Array, cells: Uint8Array): number {
   let count = 0;

@@ -8,6 +8,7 @@ import { modeOfHeader } from '../flash/header-byte.ts';
 import type { UpdateEvent } from './events.ts';
 import { Md5Builder } from './md5-builder.ts';
 import type { Clock, EbootCommandPort, Emit, Md5, SignatureVerifier, System } from './ports.ts';
+import { PRESENT_ERA, type ServiceEra } from './service-era.ts';
 import { U_FLASH } from './update-area.ts';
 import { hex } from './update-debug.ts';
 import { GZIP_MAGIC_0 } from './update-header.ts';
@@ -37,6 +38,10 @@ export interface UpdaterOptions {
   readonly atomicFs?: boolean;
   /** DEBUG_ESP_UPDATER build: takes the debug output, one line (with its LF) a call. */
   readonly debug?: (line: string) => void;
+  /** Of an older core (`master`). */
+  readonly era?: ServiceEra;
+  /** A fatal exception of the CPU, which only Updaters of older cores raise. Without it they refuse, as today. */
+  readonly crash?: (what: string) => never;
 }
 
 /** The state of an update. There are three: idle, idle with an error, running without one. */
@@ -53,6 +58,8 @@ export class UpdateState {
   protected command = U_FLASH;
   protected targetMd5 = '';
   protected md5Builder: Md5Builder;
+  /** The MD5 knows everything in flash before this address. */
+  protected hashedTo = 0;
   protected ledPin = -1;
   protected ledOn: 0 | 1 = 0;
   protected verifier: SignatureVerifier | undefined;
@@ -61,11 +68,13 @@ export class UpdateState {
   protected endHandler: EndHandler | undefined;
   protected progressHandler: ProgressHandler | undefined;
   protected errorHandler: ErrorHandler | undefined;
+  protected readonly era: ServiceEra;
 
   constructor(
     protected readonly ports: UpdaterPorts,
     protected readonly options: UpdaterOptions = {},
   ) {
+    this.era = options.era ?? PRESENT_ERA;
     this.md5Builder = new Md5Builder(ports.md5);
   }
 
@@ -190,20 +199,22 @@ export class UpdateState {
     const address = this.currentAddress;
     let erased = true;
     if (address % SECTOR_BYTES === 0) {
-      await this.yieldUnlessAsync();
+      const turn = this.yieldUnlessAsync();
+      if (turn) await turn;
       erased = await flash.flashEraseSector(address / SECTOR_BYTES);
     }
     const imageMode = this.patchFlashMode();
     if (!erased) return this.failAtEnd({ name: 'ERASE', code: 2, address });
 
-    await this.yieldUnlessAsync();
-    const data = this.buffer.subarray(0, this.bufferLen);
+    const turn = this.yieldUnlessAsync();
+    if (turn) await turn;
+    const data = this.bufferLen === this.buffer.length ? this.buffer : this.buffer.subarray(0, this.bufferLen);
     const written = await flash.flashWrite(address, data); // false for no bytes at all
     // What is put back is the decoded mode: 0xFF for a byte above 3, which the MD5 then sees (Q10).
     if (imageMode !== undefined) this.buffer[2] = imageMode;
     if (!written) return this.failAtEnd({ name: 'WRITE', code: 1, address, size: data.length });
 
-    if (!this.verifier) this.md5Builder.add(data);
+    this.hash(address, data);
     this.currentAddress = (address + data.length) >>> 0;
     this.bufferLen = 0;
     emit({ type: 'update.progress', written: this.progress(), size: this.total });
@@ -217,7 +228,7 @@ export class UpdateState {
   private patchFlashMode(): number | undefined {
     const [first = 0, second = 0, modeByte = 0, fourth = 0] = this.buffer;
     const isFirst = this.currentAddress === this.startAddress;
-    if (!isFirst || this.command !== U_FLASH || first === GZIP_MAGIC_0) return undefined;
+    if (!isFirst || first === GZIP_MAGIC_0 || !this.patchesThis()) return undefined;
     const runningMode = this.ports.flash.getFlashChipMode();
     const imageMode = modeOfHeader(modeByte);
     this.debug(`Header: 0x${hex(first)} ${hex(second)} ${hex(modeByte)} ${hex(fourth)}\n`);
@@ -227,13 +238,46 @@ export class UpdateState {
     return imageMode;
   }
 
+  private patchesThis(): boolean {
+    const { patchesMode } = this.era;
+    return patchesMode === 'everything' || (patchesMode === 'sketches' && this.command === U_FLASH);
+  }
+
+  /**
+   * What was written goes into the MD5, unless a verifier is installed. Only {@link UpdateState.setMD5} makes anybody look at that, and to hash a web
+   * upload, which has none, took as long as to program it: so until then it waits, where flash holds the very same bytes.
+   */
+  private hash(address: number, data: Uint8Array): void {
+    if (this.verifier) {
+      this.hashUpTo(address); // what came before it was installed
+      this.hashedTo = address + data.length;
+      return;
+    }
+    const { chip } = this.ports.flash;
+    const isThere = address + data.length <= chip.capacityBytes && chip.store.equals(address, data);
+    if (this.targetMd5 === '' && isThere) return;
+    this.hashUpTo(address);
+    this.md5Builder.add(data);
+    this.hashedTo = address + data.length;
+  }
+
+  /** Catches up on what waits in flash. */
+  protected hashUpTo(end: number): void {
+    const { chip } = this.ports.flash;
+    for (let at = this.hashedTo; at < end; at += SECTOR_BYTES) {
+      this.md5Builder.add(chip.peek(at, Math.min(SECTOR_BYTES, end - at)));
+    }
+    this.hashedTo = end;
+  }
+
   protected append(data: Uint8Array): void {
     this.buffer.set(data, this.bufferLen);
     this.bufferLen += data.length;
   }
 
-  protected async yieldUnlessAsync(): Promise<void> {
-    if (!this.isAsync) await this.ports.clock.yield();
+  /** `undefined`: there is nothing to wait for. */
+  protected yieldUnlessAsync(): Promise<void> | undefined {
+    return this.isAsync ? undefined : this.ports.clock.yield() || undefined;
   }
 
   /** Back to idle. Error, target MD5, MD5 result, LED pin and the eboot command stay. */

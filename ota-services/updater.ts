@@ -74,7 +74,7 @@ export class Updater extends UpdateState {
     this.ledPin = ledPin;
     this.ledOn = ledOn ? 1 : 0;
     const straps = system.bootStraps();
-    if (straps === STRAPS_UART_DOWNLOAD) return this.fail({ name: 'BOOTSTRAP', code: 11, straps });
+    if (straps === STRAPS_UART_DOWNLOAD && this.era.checksStraps) return this.fail({ name: 'BOOTSTRAP', code: 11, straps });
     if (total === 0) return this.fail({ name: 'SIZE', code: 5 });
     // checkFlashConfig(false), spelled out: the error tells both sizes without reading them again.
     const realSize = flash.getFlashChipRealSize();
@@ -83,7 +83,7 @@ export class Updater extends UpdateState {
 
     await this.reset();
     this.failed = undefined;
-    this.targetMd5 = '';
+    if (this.era.forgetsMd5) this.targetMd5 = '';
     this.md5Builder = new Md5Builder(this.ports.md5);
     system.disableWifiSleep(); // never enabled again (Q15)
 
@@ -96,6 +96,7 @@ export class Updater extends UpdateState {
 
     this.startAddress = area.start;
     this.currentAddress = area.start;
+    this.hashedTo = area.start;
     this.total = total;
     this.bufferSize = system.freeHeap() > ROOMY_HEAP_BYTES ? LARGE_BUFFER_BYTES : SMALL_BUFFER_BYTES;
     if (!system.allocate(this.bufferSize)) {
@@ -137,7 +138,8 @@ export class Updater extends UpdateState {
       this.append(piece);
       if (!(await this.flush())) return taken;
       taken += piece.length;
-      await this.yieldUnlessAsync();
+      const turn = this.yieldUnlessAsync();
+      if (turn) await turn;
     }
     this.append(data.subarray(taken));
     if (this.bufferLen === this.remaining() && !(await this.flush())) return taken;
@@ -184,7 +186,7 @@ export class Updater extends UpdateState {
     const { clock, system } = this.ports;
     const timeout = timeoutMs & 0xffff;
     const firstByte = stream.peek() & 0xff; // −1 reads as 0xFF (Q7)
-    if (this.command === U_FLASH && firstByte !== IMAGE_MAGIC && firstByte !== GZIP_MAGIC_0) {
+    if (this.command === U_FLASH && firstByte !== IMAGE_MAGIC && !(firstByte === GZIP_MAGIC_0 && this.era.gzip)) {
       this.currentAddress = (this.startAddress + this.total) >>> 0;
       await this.setError({ name: 'MAGIC_BYTE', code: 10, found: firstByte });
       await this.reset();
@@ -215,7 +217,8 @@ export class Updater extends UpdateState {
       if (full && !(await this.flush())) return taken;
       taken += piece.length;
       await this.progressHandler?.(this.progress(), this.total);
-      await clock.yield();
+      const turn = clock.yield();
+      if (turn) await turn;
     }
     await this.progressHandler?.(this.progress(), this.total);
     return taken;
@@ -266,13 +269,18 @@ export class Updater extends UpdateState {
       this.total = verdict.payloadSize;
       return true;
     }
-    await this.setError(verdict.error);
+    const { error } = verdict;
+    if (!this.era.survivesBadSignature && error.name === 'SIGN' && error.problem.check === 'signature') {
+      this.options.crash?.('the signature does not match');
+    }
+    await this.setError(error);
     await this.reset();
     return false;
   }
 
   /** §8 step 5. The only failure of `end` that resets once. */
   private async acceptMd5(): Promise<boolean> {
+    this.hashUpTo(this.currentAddress);
     this.md5Builder.calculate();
     const actual = this.md5String();
     if (asciiLowerCase(this.targetMd5) !== actual) {
@@ -285,7 +293,7 @@ export class Updater extends UpdateState {
   /** `_verifyEnd`, §7.3. A file system is not looked at. */
   private async acceptHeader(): Promise<boolean> {
     if (this.command !== U_FLASH) return true;
-    const error = findHeaderError(this.ports.flash, this.startAddress);
+    const error = findHeaderError(this.ports.flash, this.startAddress, this.era.gzip);
     if (!error) return true;
     this.currentAddress = this.startAddress;
     await this.setError(error);

@@ -1,7 +1,15 @@
 /** Torn and worn states: between old and new, monotone in the bit count. Spec chapter 01 §1 rule 4; design.md §8. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clampBits, missingOnes, stuckProgram, tornErase, tornProgram, wornErase } from '../../flash/tearing.ts';
+import {
+  clampBits,
+  missingOnes,
+  stuckProgram,
+  tornErase,
+  tornProgram,
+  withHeld,
+  wornErase,
+} from '../../flash/tearing.ts';
 
 const bytes = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength });
 const same = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
@@ -89,6 +97,20 @@ describe('worn cells', () => {
     fc.assert(
       fc.property(bytes(32), (mask) => {
         expect(wornErase(mask.length, mask)).toEqual(mask.map((byte) => byte ^ 0xff));
+      }),
+    );
+  });
+
+  test('invariant: held bits stay, whatever an operation that was cut off did around them', () => {
+    fc.assert(
+      fc.property(programs, ({ before, data, mask, bits }) => {
+        for (const torn of [tornProgram(before, data, bits), tornErase(before, bits)]) {
+          const after = withHeld(torn, before, mask);
+          for (let n = 0; n < before.length * 8; n++) {
+            expect(bitAt(after, n)).toBe(bitAt(bitAt(mask, n) ? before : torn, n));
+          }
+        }
+        expect(withHeld(data, before, new Uint8Array(0))).toEqual(data);
       }),
     );
   });
