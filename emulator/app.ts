@@ -2,10 +2,12 @@
  * The application: which sketch a booted image is (design.md §7), whether its bytes are sound, and its run on the
  * device's one thread.
  */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Kernels, Md5Stream } from '../assembly/host/kernels.ts';
+import type { Kernels } from '../assembly/host/kernels.ts';
+import { CORE_VERSIONS } from '../eboot/eras.ts';
 import { EspFlash } from '../flash/esp-class.ts';
-import type { FlashLayout } from '../flash/layouts.ts';
+import { type FlashLayout, layoutNames, resolveLayout } from '../flash/layouts.ts';
 import type { Manifest } from '../flash/manifest.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
 import { Interruption } from '../flash/ports.ts';
@@ -14,18 +16,25 @@ import { ESP8266HTTPUpdate } from '../ota-services/http-update-client/http-updat
 import { OpenConnections } from '../ota-services/http-update-client/open-connections.ts';
 import type { Mdns } from '../ota-services/mdns/mdns.ts';
 import type { EbootCommandPort, Md5, Network, ServicePorts, TlsIdentity } from '../ota-services/ports.ts';
-import { Updater } from '../ota-services/updater.ts';
+import { PRESENT_ERA, type ServiceEra, serviceEraOf } from '../ota-services/service-era.ts';
+import { Updater, type UpdaterOptions } from '../ota-services/updater.ts';
+import type { Alterations } from './alterations.ts';
 import { type AppImage, readAppImage } from './app-image.ts';
 import type { DeviceClock } from './clock.ts';
 import { EXCEPTIONS, postMortem } from './crash.ts';
 import { DeviceReset } from './device-reset.ts';
 import type { Addresses, DeviceEvent, HostPort } from './events.ts';
+import type { FaultEngine } from './faults/engine.ts';
+import { faultyNetwork } from './faults/net.ts';
 import { FACTORY_VERSION } from './first-image.ts';
 import type { Life } from './life.ts';
+import { md5Source } from './md5-source.ts';
+import { asHttp } from './network/http-network.ts';
 import { ntpTime } from './ntp.ts';
 import type { BootedImage } from './options.ts';
 import { chipClock, sketchClock, systemPort } from './ports.ts';
-import { ArduinoSerial, type Uart } from './serial.ts';
+import { ArduinoSerial } from './serial/arduino-serial.ts';
+import type { Uart } from './serial/uart.ts';
 import { mergeSettings, type SketchSettings } from './settings.ts';
 import { rsaVerifier } from './signing.ts';
 import { resolveSketch, type SketchChoice } from './sketch-choice.ts';
@@ -35,8 +44,6 @@ import type { Core, Sketch, SketchFactory } from './sketches/sketch.ts';
 const ILLEGAL_INSTRUCTION = 0;
 /** Between two rounds of `loop()` with nothing to do; whatever arrives ends it. */
 const IDLE_US = 10_000;
-/** MD5 computations that one life may have open. A sketch has one or two. */
-const MD5_STREAMS = 16;
 
 export interface AppParts {
   readonly chip: NorFlash;
@@ -50,6 +57,8 @@ export interface AppParts {
   readonly resetReason: () => string;
   readonly command: EbootCommandPort;
   readonly network: Network;
+  readonly faults: FaultEngine;
+  readonly alter: Alterations | undefined;
   readonly mdns: ((ports: ServicePorts) => Mdns) | undefined;
   readonly freeHeap: number;
   readonly chipId: number;
@@ -59,6 +68,10 @@ export interface AppParts {
   readonly settings: SketchSettings;
   /** Of the firmware's TLS server. */
   readonly tlsIdentity: () => TlsIdentity;
+  /** Era of the core; undefined: what the image says, else `master`. */
+  readonly core: string | undefined;
+  /** The firmware finds its file system where its own manifest says. */
+  readonly layoutFromImage: boolean;
   /** For images that do not say what they are. */
   readonly sketch: SketchChoice;
   readonly sketchFor: ((image: BootedImage) => SketchFactory | string | readonly string[] | undefined) | undefined;
@@ -71,6 +84,7 @@ export interface AppParts {
 
 /** Runs the application until the device is reset or loses power: never returns. */
 export async function runApp(parts: AppParts, life: Life): Promise<never> {
+  parts.uart.startSketch();
   const md5 = md5Source(parts.kernels, life);
   const esp = new EspFlash({
     chip: parts.chip,
@@ -83,6 +97,8 @@ export async function runApp(parts: AppParts, life: Life): Promise<never> {
   const size = esp.getSketchSize();
   const sketchMd5 = esp.getSketchMD5();
   const image = readAppImage(parts.chip, size);
+  const ownLayout = parts.layoutFromImage ? layoutNames.find((name) => name === image.manifest?.layout) : undefined;
+  if (ownLayout !== undefined) esp.layout = resolveLayout(ownLayout, parts.chip.capacityBytes);
   const choice = chooseSketch(parts, image.manifest, {
     ...(image.manifest ? { version: image.manifest.version } : {}),
     size,
@@ -145,12 +161,20 @@ function chooseSketch(parts: AppParts, manifest: Manifest | undefined, image: Bo
   if (manifest?.version === FACTORY_VERSION && typeof parts.sketch === 'function') {
     return { ...resolveSketch(parts.sketch), byRule: true };
   }
-  if (manifest) return { ...resolveSketch(manifest.sketch), byRule: false };
+  if (manifest) return { ...resolveSketch(manifest.sketch, parts.alter?.sketches), byRule: false };
   const ruled = parts.sketchFor?.(image);
   return ruled === undefined
     ? { ...resolveSketch(parts.sketch), byRule: false }
     : { ...resolveSketch(ruled), byRule: true };
 }
+
+/** The services that the firmware was built with. An era that this emulator does not know is as good as the present one. */
+function eraOfApp({ core }: AppParts, { manifest }: AppImage): ServiceEra {
+  const version = core ?? manifest?.core ?? 'master';
+  return CORE_VERSIONS.includes(version) ? serviceEraOf(version) : PRESENT_ERA;
+}
+
+const sha256Hex = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
 function makeCore(
   parts: AppParts,
@@ -163,12 +187,24 @@ function makeCore(
   const { kernels, emit, chipId } = parts;
   const settings = mergeSettings(parts.settings, image.manifest?.settings ?? {});
   const connections = new OpenConnections();
-  const network = connections.watch(parts.network);
+  const watched = { faults: parts.faults, life, clock: parts.clock };
+  const network = connections.watch(faultyNetwork(parts.network, 'tcp', watched));
+  const httpNetwork = connections.watch(faultyNetwork(asHttp(parts.network), 'http', watched));
   const clock = sketchClock(parts.clock, life);
   const system = systemPort({ life, chipId, freeHeap: parts.freeHeap, bootStraps: parts.bootStraps });
-  const ports = { clock, network, system, command: parts.command, md5, emit, random32: parts.random32 };
-  const Update = new Updater({ ...ports, flash: esp }, { atomicFs: settings.atomicFs });
-  if (settings.publicKey !== undefined) Update.installSignature(rsaVerifier(settings.publicKey));
+  const ports = { clock, network: httpNetwork, system, command: parts.command, md5, emit, random32: parts.random32 };
+  const updaterPorts = { ...ports, flash: esp };
+  const era = eraOfApp(parts, image);
+  const updaterOptions: UpdaterOptions = {
+    atomicFs: settings.atomicFs,
+    era,
+    crash: (what) => crash(ILLEGAL_INSTRUCTION, what),
+  };
+  const Update =
+    parts.alter?.updater?.(updaterPorts, updaterOptions, parts.chip) ?? new Updater(updaterPorts, updaterOptions);
+  if (settings.publicKey !== undefined) {
+    Update.installSignature(rsaVerifier(settings.publicKey, era.legacySignatures));
+  }
   const mdns = parts.mdns?.(ports);
   return {
     Serial: new ArduinoSerial(parts.uart, () => life.check()),
@@ -184,11 +220,12 @@ function makeCore(
     },
     Update,
     ArduinoOTA: new ArduinoOTA({
-      ports,
+      ports: { ...ports, network },
       updater: Update,
       eraseConfig: () => esp.eraseConfig(),
       mdns,
       defaultPort: settings.otaPort,
+      ...(settings.otaDigest === 'sha256' ? { digest: sha256Hex } : {}),
     }),
     ESPhttpUpdate: new ESP8266HTTPUpdate({
       ...ports,
@@ -196,6 +233,7 @@ function makeCore(
       updater: Update,
       connections,
       atomicFs: settings.atomicFs,
+      era,
     }),
     MDNS: mdns,
     ports,
@@ -205,7 +243,7 @@ function makeCore(
     clock,
     tlsIdentity: parts.tlsIdentity,
     delay: (ms) => clock.delay(ms),
-    yield: () => clock.yield(),
+    yield: async () => clock.yield(),
     millis: () => clock.millis(),
     micros: () => clock.micros(),
     time: () => ntpTime(parts.clock),
@@ -214,34 +252,5 @@ function makeCore(
     readFile: (path) => life.guard(readFile(path).catch(() => undefined)),
     md5: (data) => Buffer.from(kernels.md5().update(data).digest()).toString('hex'),
     log: (text) => emit({ type: 'sketch.log', text }),
-  };
-}
-
-/**
- * The kernel's MD5 as the port wants it. A stream's slot goes back with its digest; a computation that nobody finished (an
- * update that was broken off) gives it back when the life ends, or when another {@link MD5_STREAMS} were begun.
- */
-function md5Source(kernels: Kernels, life: Life): () => Md5 {
-  const open: Md5Stream[] = [];
-  life.onEnd(() => {
-    for (const stream of open) stream.free();
-  });
-  return () => {
-    if (open.length === MD5_STREAMS) open.shift()!.free();
-    const stream = kernels.md5();
-    open.push(stream);
-    return {
-      update(data) {
-        if (!open.includes(stream)) throw new Error(`more than ${MD5_STREAMS} MD5 computations at once`);
-        stream.update(data);
-      },
-      digest() {
-        if (!open.includes(stream)) throw new Error('this MD5 computation is over');
-        const digest = stream.digest();
-        open.splice(open.indexOf(stream), 1);
-        stream.free();
-        return digest;
-      },
-    };
   };
 }

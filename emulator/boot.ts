@@ -4,7 +4,8 @@ import { commandPort } from '../eboot/command.ts';
 import { type Era, eraOf } from '../eboot/eras.ts';
 import { driveRequests } from '../eboot/machine.ts';
 import { fetchFault } from '../eboot/memory-map.ts';
-import { type EbootEnd, eboot } from '../eboot/model.ts';
+import type { EbootEnd } from '../eboot/model.ts';
+import type { NativeMachine } from '../eboot/native/native-machine.ts';
 import { Ram } from '../eboot/ram.ts';
 import type { ResetCause } from '../eboot/reset-cause.ts';
 import {
@@ -16,7 +17,7 @@ import {
   sdkReason,
   storedReason,
 } from '../eboot/reset-state.ts';
-import { exceptionText, romBoot } from '../eboot/rom.ts';
+import { exceptionText, type RomInput, type RomRun, romBoot, romRunFlash } from '../eboot/rom.ts';
 import { RomSpi } from '../eboot/rom-spi.ts';
 import type { RtcMemory } from '../eboot/rtc-memory.ts';
 import { DEFAULT_SECOND_NUMBER, type Straps, updaterStraps } from '../eboot/straps.ts';
@@ -25,6 +26,8 @@ import { SECTOR_BYTES } from '../flash/geometry.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
 import { Mdns } from '../ota-services/mdns/mdns.ts';
 import type { TlsIdentity } from '../ota-services/ports.ts';
+import type { LoaderEnd } from '../ota-services/rom-loader/ports.ts';
+import type { Alterations } from './alterations.ts';
 import { runApp } from './app.ts';
 import type { AreaMap } from './area-map.ts';
 import type { BoardSetup } from './board-setup.ts';
@@ -34,12 +37,15 @@ import type { Addresses, Cure, DeadWhy, DeviceEvent, HostPort } from './events.t
 import type { FaultEngine } from './faults/engine.ts';
 import type { Phase } from './faults/spec.ts';
 import type { Life } from './life.ts';
+import { type BootEngine, BootEngines, breathing } from './native-boot.ts';
+import { runStub } from './native-stub.ts';
 import type { DeviceNetwork } from './network/device-network.ts';
 import type { DeviceOptions } from './options.ts';
 import { chipClock } from './ports.ts';
 import type { PowerState } from './power.ts';
 import type { SeededRandom } from './random.ts';
-import type { Uart } from './serial.ts';
+import { runLoader } from './serial/loader.ts';
+import { ROM_BAUD, SKETCH_BAUD, type Uart } from './serial/uart.ts';
 import type { SketchSettings } from './settings.ts';
 import type { SketchChoice } from './sketch-choice.ts';
 
@@ -50,6 +56,9 @@ const CRASH_LOOP = 5;
 /** The ROM's handler prints for ever; this often is enough to be seen. */
 const EXCEPTION_REPEATS = 3;
 const ILLEGAL_INSTRUCTION = 0;
+/** Of the mode byte in the header at 0: 0 is QIO, 1 QOUT. Source: spec chapter 01 §7.1. */
+const MODE_OFFSET = 2;
+const isQuadMode = (mode: number): boolean => mode <= 1;
 
 export interface BootParts {
   readonly chip: NorFlash;
@@ -65,6 +74,11 @@ export interface BootParts {
   readonly random: SeededRandom;
   /** Era of eboot and core; undefined: what the boot sector is recognised as, else `master`. */
   readonly core: string | undefined;
+  readonly bootloader: BootEngine;
+  /** Whether a flasher stub that is uploaded is executed. */
+  readonly stub: 'state' | 'native';
+  /** Gets the machine while code is executed. */
+  readonly onCpu: (machine: NativeMachine | undefined) => void;
   readonly setup: BoardSetup;
   readonly net: DeviceNetwork;
   readonly freeHeap: number;
@@ -74,19 +88,24 @@ export interface BootParts {
   readonly tlsIdentity: () => TlsIdentity;
   readonly sketch: SketchChoice;
   readonly sketchFor: DeviceOptions['sketchFor'];
+  readonly alter: Alterations | undefined;
+  /** The chip's pins for four data lines are connected. */
+  readonly quadFlash: boolean;
+  readonly layoutFromImage: boolean;
   readonly listening: (service: keyof Addresses, at: HostPort) => void;
   readonly settle: (state: PowerState) => void;
 }
 
 export class Boot {
   private readonly spi: RomSpi;
+  private readonly engines: BootEngines;
   private readonly ram: Ram;
   private readonly ramNoise: SeededRandom;
   private readonly mdnsRandom: SeededRandom;
   private readonly registerRandom: SeededRandom;
   private readonly crc32: (data: Uint8Array) => number;
   /** Who is at work. */
-  private actor: 'eboot' | 'app' = 'app';
+  private actor: 'loader' | 'eboot' | 'app' = 'app';
   private crashes = 0;
   private start: Start | undefined;
   /** What the SDK reports for the present start. */
@@ -95,6 +114,7 @@ export class Boot {
   constructor(private readonly parts: BootParts) {
     const { chip, rtc, kernels, random } = parts;
     this.spi = new RomSpi(chip);
+    this.engines = new BootEngines(parts.bootloader, parts, parts.onCpu);
     this.ramNoise = random.stream('dram');
     this.mdnsRandom = random.stream('mdns');
     this.registerRandom = random.stream('register');
@@ -115,6 +135,7 @@ export class Boot {
 
   /** The phase that a flash operation belongs to now (design.md §8). */
   get phase(): Phase {
+    if (this.actor === 'loader') return 'serial';
     return this.actor === 'eboot' ? 'copy' : this.parts.areas.updatePhase;
   }
 
@@ -125,7 +146,9 @@ export class Boot {
       this.ram.fill((bytes) => this.ramNoise.fill(bytes));
       this.crashes = 0;
     }
-    const start = this.reset(cause, reset);
+    // RST is low: the straps are latched, and all else begins, when it goes high.
+    const held = reset?.how.held ? await life.guard(reset.how.held) : reset?.how.pins;
+    const start = this.reset(cause, reset, { ...parts.straps, ...held });
     if (cause === 'exception' && this.crashes >= CRASH_LOOP) {
       // The chip would go on like this for ever.
       return await this.die(life, {
@@ -134,50 +157,111 @@ export class Boot {
         message: `the application crashed ${this.crashes} times before setup() ended; only a serial upload helps`,
       });
     }
-    const { text, end, event } = romBoot({
+    return await this.afterRom(life, romBoot(this.romInput(start)), cause);
+  }
+
+  private romInput(start: Start): RomInput {
+    return {
       rstCause: start.rstCause,
       strap: start.strap,
       secondNumber: DEFAULT_SECOND_NUMBER,
-      read: (address, target) => this.spi.read(address, target.length, target) === 0,
+      read: (address, target) => this.romRead(address, target),
       ram: this.ram,
-    });
-    parts.uart.send(text);
-    parts.emit(event);
+    };
+  }
+
+  /** The ROM reads the first row as every chip understands it, and the rest in the mode that the header in it names. */
+  private romRead(address: number, target: Uint8Array): boolean {
+    const { chip, quadFlash } = this.parts;
+    if (this.spi.read(address, target.length, target) !== 0) return false;
+    // The data lines that end nowhere are pulled up, and the chip takes half of the command for another one.
+    if (!quadFlash && address > 0 && isQuadMode(chip.peek(MODE_OFFSET, 1)[0]!)) target.fill(0xff);
+    return true;
+  }
+
+  private async afterRom(life: Life, { text, end, event }: RomRun, cause: ResetCause): Promise<never> {
+    this.parts.uart.send(text);
+    this.parts.emit(event);
     switch (end.result) {
       case 'download':
-        parts.settle({ state: 'download' });
-        return await forever(life);
+        return await this.download(life, cause);
       case 'hang':
         return await this.die(life, deathInRom(end.why));
       case 'boot':
-        return await this.runEboot(life);
+        return await this.runEboot(life, end.entry);
       default:
         return end satisfies never;
     }
   }
 
+  /**
+   * The UART loader of the ROM. Where code restarted the chip with strap 1 latched, the watchdog still runs and bites in
+   * here; after that it is off, and nothing starts the application any more. The loader listens all the same.
+   * Source: spec chapter 01 §6.5, chapter 05 §1, §14.
+   */
+  private async download(life: Life, cause: ResetCause): Promise<never> {
+    const { parts } = this;
+    this.actor = 'loader';
+    const biting = parts.resetState.watchdogRunning;
+    const loader = runLoader({ ...parts, ram: this.ram }, chipClock(parts.clock, life), life);
+    if (biting) {
+      const bite = life.sleep(WATCHDOG_US, 'device').then(() => Promise.reject(new DeviceReset('hardware-watchdog')));
+      return await this.afterLoader(life, await Promise.race([loader, bite]), cause);
+    }
+    if (cause === 'hardware-watchdog') this.tellDeath(HANGS_IN_LOADER);
+    else parts.settle({ state: 'download' });
+    return await this.afterLoader(life, await loader, cause);
+  }
+
+  private async afterLoader(life: Life, end: LoaderEnd, cause: ResetCause): Promise<never> {
+    switch (end.do) {
+      case 'run-flash':
+        this.actor = 'app';
+        return await this.afterRom(life, romRunFlash(this.romInput(this.start!)), cause);
+      case 'reset':
+        throw new DeviceReset('software', false, { byLoader: true });
+      case 'run-ram':
+        return await this.runProgram(life, end.entry, cause);
+      default:
+        return end satisfies never;
+    }
+  }
+
+  /** A program that was uploaded to RAM: executed if that is wished, else silent until a reset. */
+  private async runProgram(life: Life, entry: number, cause: ResetCause): Promise<never> {
+    const { parts, ram } = this;
+    if (parts.stub !== 'native') return await forever(life);
+    const { strap } = this.start!;
+    const end = await runStub({ ...parts, ram }, entry, strap, chipClock(parts.clock, life), parts.clock.mode, life);
+    return end ? await this.afterLoader(life, end, cause) : await forever(life);
+  }
+
   /** What every start begins with: memories, straps, the cause. */
-  private reset(cause: ResetCause, reset: DeviceReset | undefined): Start {
-    const { rtc, resetState, straps, emit, uart } = this.parts;
-    const stored = reset?.reportedAsExternal ? REASON_EXT_SYS_RST : storedReason(cause);
+  private reset(cause: ResetCause, reset: DeviceReset | undefined, straps: Readonly<Straps>): Start {
+    const { rtc, resetState, emit, uart } = this.parts;
+    const stored = reset?.reportedAsExternal
+      ? REASON_EXT_SYS_RST
+      : reset?.how.byLoader
+        ? undefined
+        : storedReason(cause);
     if (stored !== undefined) rtc.writeSystemWord(0, stored);
     const rtcKept = rtc.reset(cause);
     const start = resetState.start(cause, straps);
     this.start = start;
     this.actor = 'app';
-    uart.clearInput();
+    uart.reset(start.pllSet ? SKETCH_BAUD : ROM_BAUD);
     emit({ type: 'reset', cause, rtcKept });
     emit({ type: 'straps', gpio0: straps.gpio0, gpio2: straps.gpio2, gpio15: straps.gpio15, latched: start.strap });
     if (cause === 'external') this.crashes = 0;
     return start;
   }
 
-  private async runEboot(life: Life): Promise<never> {
+  private async runEboot(life: Life, entry: number): Promise<never> {
     const { parts } = this;
     this.actor = 'eboot';
     const clock = chipClock(parts.clock, life);
     const end = await driveRequests(
-      eboot({
+      (parts.alter?.bootloader ?? this.engines.bootloader(this.start!, entry))({
         era: this.era(),
         crc32: this.crc32,
         ram: this.ram,
@@ -190,7 +274,12 @@ export class Boot {
           emit: parts.emit,
         },
       }),
-      { spi: this.spi, rtc: parts.rtc, settle: () => clock.settle() },
+      {
+        spi: this.spi,
+        rtc: parts.rtc,
+        settle: () => clock.settle(),
+        breathe: breathing(clock, parts.clock.mode, life),
+      },
     );
     this.actor = 'app';
     return await this.afterEboot(life, end);
@@ -202,9 +291,9 @@ export class Boot {
         // SWRST does not wait; the ROM then hangs, as the flash pins are not attached (spec chapter 01 §8.4).
         throw new DeviceReset('eboot');
       case 'hang':
-        return await this.die(life, { why: 'rom-hang', cure: 'external', message: 'eboot never ends' });
+        return await this.hang(life, end);
       case 'exception':
-        return await this.romException(life, end.cause, end.address);
+        return await this.romException(life, end.cause, end.address, end.epc1);
       case 'boot':
         if (end.base !== 0 || fetchFault(end.entry) !== undefined) return await this.wildJump(life, end.entry);
         return await this.runApplication(life);
@@ -219,6 +308,7 @@ export class Boot {
     this.reason = stored === REASON_EXT_SYS_RST ? REASON_EXT_SYS_RST : sdkReason(stored, this.start!.rstCause);
     parts.rtc.writeSystemWord(0, STORED_WHILE_RUNNING);
     parts.resetState.watchdogRunning = true;
+    parts.resetState.pllSet = true;
     const network = parts.net.forDevice(life);
     return await runApp(
       {
@@ -252,9 +342,10 @@ export class Boot {
     return this.romException(life, fetchFault(entry) ?? ILLEGAL_INSTRUCTION, entry);
   }
 
-  private async romException(life: Life, cause: number, address: number): Promise<never> {
+  /** @param epc1 where it was raised, when that is not `address` itself */
+  private async romException(life: Life, cause: number, address: number, epc1 = address): Promise<never> {
     const { uart, resetState } = this.parts;
-    for (let i = 0; i < EXCEPTION_REPEATS; i++) uart.send(exceptionText(cause, { epc1: address, excvaddr: address }));
+    for (let i = 0; i < EXCEPTION_REPEATS; i++) uart.send(exceptionText(cause, { epc1, excvaddr: address }));
     if (!resetState.watchdogRunning) {
       return await this.die(life, {
         why: 'no-image',
@@ -266,11 +357,25 @@ export class Boot {
     throw new DeviceReset('hardware-watchdog');
   }
 
+  /** The bootloader goes round, sleeps, or called what is not modelled. */
+  private async hang(life: Life, { reason, pc }: { reason?: string; pc?: number }): Promise<never> {
+    if (this.parts.resetState.watchdogRunning) {
+      if (reason !== 'watchdog') await life.sleep(WATCHDOG_US, 'device');
+      throw new DeviceReset('hardware-watchdog');
+    }
+    const message = reason === undefined ? 'eboot never ends' : hangText(reason, pc ?? 0);
+    return await this.die(life, { why: 'rom-hang', cure: 'external', message });
+  }
+
   /** Nothing moves any more until somebody does what `cure` says. */
   private die(life: Life, death: Death): Promise<never> {
+    this.tellDeath(death);
+    return forever(life);
+  }
+
+  private tellDeath(death: Death): void {
     this.parts.emit({ type: 'device.dead', ...death });
     this.parts.settle({ state: 'dead', ...death });
-    return forever(life);
   }
 
   /** The build in the boot sector decides what eboot does, unless the run says otherwise. */
@@ -285,6 +390,30 @@ interface Death {
   readonly why: DeadWhy;
   readonly cure: Cure;
   readonly message: string;
+}
+
+/** After a serial upload without a reset, every restart of the application ends here. */
+const HANGS_IN_LOADER: Death = {
+  why: 'rom-hang',
+  cure: 'external',
+  message:
+    'the chip restarted into its serial loader, as GPIO0 was low at the last hardware reset; press the reset button',
+};
+
+function hangText(reason: string, pc: number): string {
+  const at = `at 0x${pc.toString(16)}`;
+  switch (reason) {
+    case 'rom-call':
+      return `the bootloader called a ROM function that is not modelled ${at}; --bootloader model may go on`;
+    case 'returned':
+      return 'the bootloader returned to the ROM, which idles';
+    case 'waiti':
+      return `the bootloader sleeps for ever ${at}`;
+    case 'break':
+      return `the bootloader met a BREAK ${at}, where the ROM stops silently`;
+    default:
+      return `the bootloader never ends: it goes round ${at}`;
+  }
 }
 
 const forever = (life: Life): Promise<never> => life.guard(new Promise<never>(() => {}));

@@ -2,6 +2,21 @@
 import type { ResetCause } from '../eboot/reset-cause.ts';
 import { Interruption } from '../flash/ports.ts';
 
+/** What a reset may bring along. */
+export interface ResetDetails {
+  /** The chip stays in reset until this says how its pins are held then. */
+  readonly held?: Promise<HeldPins>;
+  /** How pins are held at this reset, whatever the straps say. */
+  readonly pins?: HeldPins;
+  /** The serial loader restarts the chip: no SDK is there to note a reason. */
+  readonly byLoader?: true;
+}
+
+/** GPIO0 held low by somebody. */
+export interface HeldPins {
+  readonly gpio0?: 0;
+}
+
 export class DeviceReset extends Interruption {
   override readonly name = 'DeviceReset';
   readonly kind = 'reset';
@@ -9,6 +24,7 @@ export class DeviceReset extends Interruption {
     override readonly cause: Exclude<ResetCause, 'power-on'>,
     /** `eraseConfigAndReset`: a hardware-watchdog reset that the SDK reports as External System (spec chapter 01 §2.3). */
     readonly reportedAsExternal = false,
+    readonly how: ResetDetails = {},
   ) {
     super(`reset (${cause})`);
   }

@@ -11,8 +11,12 @@ import type { TlsIdentity } from '../ota-services/ports.ts';
 import { AreaMap } from './area-map.ts';
 import { type BoardSetup, boardSetup } from './board-setup.ts';
 import { Boot } from './boot.ts';
+import { flipSomeBits } from './brown-out.ts';
 import { checkOptions } from './check-options.ts';
-import { type DeviceClock, VirtualClock, WallClock } from './clock.ts';
+import { type ClockMode, VirtualClock, WallClock } from './clock.ts';
+import type { CpuDebug } from './control/cpu-debug.ts';
+import type { KnownSettings } from './control/ports.ts';
+import type { ControlServer } from './control/server.ts';
 import {
   type Addresses,
   type DeviceEvent,
@@ -24,14 +28,19 @@ import {
   type WaitOptions,
 } from './events.ts';
 import { FaultEngine } from './faults/engine.ts';
+import type { Phase } from './faults/spec.ts';
 import { factoryImage, readImage } from './first-image.ts';
 import { FlashFile } from './flash-file.ts';
+import { checkBootEngine } from './native-boot.ts';
+import { NativeDebug } from './native-debug.ts';
 import { type DeviceNetwork, makeDeviceNetwork } from './network/device-network.ts';
 import type { SimulatedNetwork } from './network/simulated-network.ts';
-import type { DeviceOptions } from './options.ts';
+import type { DeviceOptions, SerialOptions } from './options.ts';
 import { PowerLoop, type PowerState } from './power.ts';
 import { SeededRandom } from './random.ts';
-import { Uart } from './serial.ts';
+import { type SerialConnection, type SerialHost, SerialPort } from './serial/serial-port.ts';
+import { openSerial } from './serial/transport.ts';
+import { type OutputListener, Uart } from './serial/uart.ts';
 import { defined } from './settings.ts';
 import { checkSketch, type SketchChoice } from './sketch-choice.ts';
 import { WEB_UPDATER_HOST } from './sketches/web-updater.ts';
@@ -43,6 +52,7 @@ const DEFAULT_OTA_PORT = 8266;
 const DEFAULT_HTTP_PORT = 8080;
 const DEFAULT_HTTPS_PORT = 8443;
 const DEFAULT_STREAM_PORT = 8232;
+const DEFAULT_CONTROL_PORT = 8267;
 const DEFAULT_FREE_HEAP = 30_000;
 const FIRST_CHIP_ID = 0xc0ffee;
 /** Odd, so that every seed up to 2^24 has its own chip id. */
@@ -92,10 +102,26 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
     fresh = opened.made;
     store.overwrite(0, opened.content);
   }
+  let device: Device;
   try {
-    return new Device({ options, setup, sketch, identity, image, kernels, store, file, fresh });
+    device = new Device({ options, setup, sketch, identity, image, kernels, store, file, fresh });
   } catch (error) {
     file?.close();
+    throw error;
+  }
+  try {
+    if (options.control) {
+      await device.openControl(options.control.port ?? DEFAULT_CONTROL_PORT, {
+        password: options.ota?.password,
+        httpUser: options.http?.user,
+        httpPassword: options.http?.password,
+        httpPath: options.http?.path,
+      });
+    }
+    if (options.serial) await device.openSerial(options.serial);
+    return device;
+  } catch (error) {
+    await device.close();
     throw error;
   }
 }
@@ -127,24 +153,39 @@ export class Device implements AsyncDisposable {
   readonly serial: {
     /** Everything the device sent on UART0 so far (at least the last MiB), latin1. */
     text(): string;
-    /** Types something into the device. */
-    write(text: string): void;
+    /** Sends something to the device: text (latin1) or bytes. While a host on the serial port flashes, it is dropped. */
+    write(data: string | Uint8Array): void;
+    /** Calls `listener` with every byte the device sends, and its baud rate; returns the function that ends it. */
+    onOutput(listener: OutputListener): () => void;
+    /**
+     * Opens the serial port as a host of this program: as one on TCP does, with DTR and RTS where it says so, and by the same
+     * rules for several hosts. Undefined when there are too many.
+     */
+    connect(host: SerialHost): SerialConnection | undefined;
   };
   readonly board: string;
   readonly layout: string;
   /** Rejects when the device cannot go on: a port is in use, or a defect of ours. */
   readonly failed: Promise<never>;
 
-  private readonly clock: DeviceClock;
+  /** The CPU while code is executed on it: during eboot, with `bootloader: 'native'`. */
+  cpu: CpuDebug | undefined;
+  private nativeDebug: NativeDebug | undefined;
+
+  private readonly clock: VirtualClock | WallClock;
   private readonly power: PowerLoop;
   private readonly boot: Boot;
   private readonly resetState = new ResetState();
   private readonly net: DeviceNetwork;
   private readonly host: string;
   private readonly file: FlashFile | undefined;
+  private readonly serialPort: SerialPort;
+  private serialTransport: Awaited<ReturnType<typeof openSerial>> | undefined;
   private addresses: Addresses = {};
   private shownAddresses: string | undefined;
   private closing: Promise<void> | undefined;
+  private control: ControlServer | undefined;
+  private stepping: Promise<unknown> = Promise.resolve();
 
   /** @internal use {@link createDevice} */
   constructor(parts: DeviceParts) {
@@ -160,14 +201,22 @@ export class Device implements AsyncDisposable {
     this.layout = setup.layoutName;
     this.file = parts.file;
     this.clock = mode === 'virtual' ? new VirtualClock() : new WallClock(mode);
-    this.events = new EventLog(() => this.clock.nowUs());
+    this.events = new EventLog(
+      () => this.clock.nowUs(),
+      () => this.clock.recentUs(),
+    );
     const areas = new AreaMap(setup.layout);
     const emit = (event: DeviceEvent): void => {
       areas.see(event);
       this.events.emit(event);
     };
 
-    this.faults = new FaultEngine(() => this.boot.phase, random.stream('faults'), emit);
+    this.faults = new FaultEngine(
+      () => this.boot.phase,
+      random.stream('faults'),
+      emit,
+      (address, length) => this.flash.chip.pageCells(address, length),
+    );
     const chip = new NorFlash({
       part: setup.part,
       store: parts.store,
@@ -175,6 +224,10 @@ export class Device implements AsyncDisposable {
       emit,
       areaOf: (address) => areas.of(address),
       faults: this.faults,
+      runs: {
+        isOpen: () => this.clock.neverSettles && !this.events.showsChip,
+        tell: (run) => this.events.emitRun(run),
+      },
       ...(parts.file ? { mirror: parts.file } : {}),
     });
     this.flash = { chip, read: (address, length) => chip.peek(address, length) };
@@ -194,6 +247,8 @@ export class Device implements AsyncDisposable {
       );
     }
 
+    checkBootEngine(options.bootloader ?? 'auto', chip);
+
     const ramNoise = random.stream('ram');
     this.rtc = new RtcMemory({
       noise: (bytes) => ramNoise.fill(bytes),
@@ -202,7 +257,25 @@ export class Device implements AsyncDisposable {
     });
     this.straps = { ...(options.boot === 'download' ? DOWNLOAD : FLASH_BOOT) };
     const uart = new Uart(emit, () => this.power.currentLife?.wake());
-    this.serial = { text: () => uart.text(), write: (text) => uart.receive(text) };
+    this.serialPort = new SerialPort({
+      uart,
+      emit,
+      alarm: (us, kind, callback) => this.clock.alarm(us, kind, callback),
+      pin: {
+        assert: () => this.power.hold(),
+        release: (gpio0Low) => this.power.letGo(gpio0Low ? { gpio0: 0 } : {}),
+      },
+      pressFlashAndReset: () => this.power.pressReset({ gpio0: 0 }),
+      download: options.serial?.download,
+      wiring: options.serial?.wiring ?? 'cross-coupled',
+      baudFaithful: options.serial?.baudFaithful ?? false,
+    });
+    this.serial = {
+      text: () => uart.text(),
+      write: (data) => this.serialPort.type(typeof data === 'string' ? Buffer.from(data, 'latin1') : data),
+      onOutput: (listener) => uart.onOutput(listener),
+      connect: (host) => this.serialPort.connect(host),
+    };
     this.net = makeDeviceNetwork({
       host,
       mode,
@@ -224,6 +297,13 @@ export class Device implements AsyncDisposable {
       straps: this.straps,
       random,
       core: options.core,
+      bootloader: options.bootloader ?? 'auto',
+      stub: options.stub ?? 'state',
+      onCpu: (machine) => {
+        this.nativeDebug?.end();
+        this.nativeDebug = machine && new NativeDebug(machine, this.clock.pace, emit);
+        this.cpu = this.nativeDebug;
+      },
       setup,
       net: this.net,
       freeHeap: options.freeHeap ?? DEFAULT_FREE_HEAP,
@@ -234,6 +314,7 @@ export class Device implements AsyncDisposable {
           hostname: options.ota?.hostname,
           password: options.ota?.password,
           passwordHash: options.ota?.passwordHash,
+          otaDigest: options.ota?.digest,
           httpUser: options.http?.user,
           httpPassword: options.http?.password,
           httpPath: options.http?.path,
@@ -250,6 +331,9 @@ export class Device implements AsyncDisposable {
       tlsIdentity: parts.identity,
       sketch: parts.sketch,
       sketchFor: options.sketchFor,
+      alter: options.alter,
+      quadFlash: options.quadFlash ?? true,
+      layoutFromImage: options.layoutFromImage ?? false,
       listening: (service: keyof Addresses, at: HostPort) => {
         this.addresses = { ...this.addresses, [service]: at };
       },
@@ -269,9 +353,109 @@ export class Device implements AsyncDisposable {
     for (const text of options.faults ?? []) this.faults.arm(text);
   }
 
-  /** Where the services of the running sketch listen: the ports that port 0 chose. Empty while none does. */
+  /**
+   * Where the services of the running sketch listen: the ports that port 0 chose; also the serial port and the control API.
+   * Empty while nothing does.
+   */
   get address(): Addresses {
-    return this.addresses;
+    return {
+      ...this.addresses,
+      ...(this.serialTransport ? { serial: this.serialTransport.address } : {}),
+      ...(this.control ? { control: this.control.address } : {}),
+    };
+  }
+
+  /** The phase that an operation happening now would belong to (design.md §8); RTC words of `copy` are those of `clear`. */
+  get phase(): Phase {
+    return this.boot.phase;
+  }
+
+  /** True between power-on and power-off. */
+  get isOn(): boolean {
+    return this.power.isOn;
+  }
+
+  /** True from {@link Device.restore} until it is started. */
+  get isHeld(): boolean {
+    return this.held;
+  }
+
+  /** As `--time`. */
+  get timeMode(): ClockMode {
+    return this.clock.mode;
+  }
+
+  /** Device time: microseconds since the device was made. */
+  get nowUs(): number {
+    return this.clock.nowUs();
+  }
+
+  /** True from {@link Device.pause} to {@link Device.resume}. */
+  get paused(): boolean {
+    return this.clock.pace.paused;
+  }
+
+  /**
+   * Stops the device where it stands, at the latest before its next flash operation; device time stands still. Faults,
+   * resets and the power plug still strike, and a start that they cause stops in the same way.
+   */
+  pause(): void {
+    this.clock.pace.pause();
+  }
+
+  resume(): void {
+    this.clock.pace.resume();
+  }
+
+  /**
+   * Factor on top of the clock's mode: 1 as that says, 0.1 ten times slower ({@link WallClock} says how `fast` is slowed
+   * down). Without effect on a virtual clock.
+   *
+   * @throws RangeError outside 0.001 to 1000
+   */
+  get speed(): number {
+    return this.clock.pace.speed;
+  }
+
+  set speed(factor: number) {
+    this.clock.pace.speed = factor;
+  }
+
+  /**
+   * Lets a paused device go on until one flash operation (a page program or a sector erase) was done, or a fault struck.
+   *
+   * @param timeoutMs wall-clock milliseconds to wait for one (1000); a device that waits for an uploader makes none
+   * @returns its event; undefined when there was none
+   * @throws Error when the device is not paused
+   */
+  step(timeoutMs = 1000): Promise<Stamped | undefined> {
+    const step = this.stepping.then(() => this.oneStep(timeoutMs));
+    this.stepping = step.catch(() => {});
+    return step;
+  }
+
+  private async oneStep(timeoutMs: number): Promise<Stamped | undefined> {
+    const { pace } = this.clock;
+    if (!pace.paused) throw new Error('step() needs a paused device: call pause() first');
+    let seen: Stamped | undefined;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(end, timeoutMs);
+      const stop = this.events.subscribe((event) => {
+        if (event.type !== 'flash.erase' && event.type !== 'flash.program' && event.type !== 'fault.fired') return;
+        pace.endStep();
+        // A fault is told before the operation that it spoils.
+        seen = event;
+        setImmediate(end);
+      });
+      function end(): void {
+        clearTimeout(timer);
+        stop();
+        pace.endStep();
+        resolve();
+      }
+      pace.beginStep();
+    });
+    return seen;
   }
 
   /** What the present start came to; undefined while it is under way or when power is off. */
@@ -370,12 +554,33 @@ export class Device implements AsyncDisposable {
 
   /** Powers the device off and gives everything back. A closed device stays closed. */
   close(): Promise<void> {
-    this.closing ??= this.power.off().then(() => this.file?.close());
+    this.closing ??= Promise.all([this.power.off(), this.control?.close()]).then(() => {
+      this.serialTransport?.close();
+      this.file?.close();
+    });
     return this.closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /**
+   * Opens the control API.
+   * @internal use the option `control`
+   */
+  async openControl(port: number, settings: KnownSettings): Promise<void> {
+    // Most devices have none, and its modules take time to load.
+    const { startControl } = await import('./control/server.ts');
+    this.control = await startControl(this, { port, settings });
+  }
+
+  /**
+   * Opens UART0 for hosts.
+   * @internal use the option `serial`
+   */
+  async openSerial(options: SerialOptions): Promise<void> {
+    this.serialTransport = await openSerial(this.serialPort, options, this.host);
   }
 
   private held = false;
@@ -386,7 +591,7 @@ export class Device implements AsyncDisposable {
 
   /** This start came to something: tells where it listens, when that is news. */
   private settle(state: PowerState): void {
-    const addresses = JSON.stringify(this.addresses);
+    const addresses = JSON.stringify(this.address);
     if (addresses !== this.shownAddresses) {
       this.shownAddresses = addresses;
       this.events.emit({
@@ -394,7 +599,7 @@ export class Device implements AsyncDisposable {
         board: this.board,
         layout: this.layout,
         host: this.host,
-        addresses: this.addresses,
+        addresses: this.address,
       });
     }
     this.power.settle(state);
@@ -412,12 +617,4 @@ function eraseTail(image: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(roundUpToSector(image.length)).fill(0xff);
   bytes.set(image);
   return bytes;
-}
-
-/** A brown-out leaves most of the RAM alone: about one bit in a hundred flips. */
-function flipSomeBits(bytes: Uint8Array, random: SeededRandom): void {
-  for (let flips = Math.ceil((bytes.length * 8) / 100); flips > 0; flips--) {
-    const bit = random.below(bytes.length * 8);
-    bytes[bit >> 3]! ^= 1 << (bit & 7);
-  }
 }

@@ -4,7 +4,10 @@
  */
 import type { BootEvent } from '../eboot/events.ts';
 import type { FlashEvent } from '../flash/events.ts';
+import type { PageRun } from '../flash/page-runs.ts';
 import type { ServiceEvent } from '../ota-services/events.ts';
+import type { LoaderEvent } from '../ota-services/rom-loader/events.ts';
+import { KeptEvents } from './kept-events.ts';
 
 /** Where a transport listens. */
 export interface HostPort {
@@ -43,12 +46,22 @@ export type LifecycleEvent =
     }
   | { type: 'app.crash'; reason: string; resets: number }
   | { type: 'device.dead'; why: DeadWhy; cure: Cure; message: string }
-  | { type: 'serial.out' | 'serial.in'; text: string; uart: 0 | 1 }
+  | {
+      type: 'serial.out' | 'serial.in';
+      text: string;
+      uart: 0 | 1;
+      /** Bytes, where `text` shows only the first 256. */
+      length?: number;
+      /** A frame to or from the serial loader: nothing to read. */
+      loader?: true;
+    }
+  /** Hosts on the serial port: `flashing` talks with the loader; `ignored` tried to, while another does. */
+  | { type: 'serial.host'; peer: string; state: 'connected' | 'flashing' | 'ignored' | 'gone' }
   | { type: 'fault.armed'; spec: string; op: number | null; address?: number }
   | { type: 'fault.fired'; spec: string; op: number; address?: number }
   | { type: 'sketch.log'; text: string };
 
-export type DeviceEvent = FlashEvent | BootEvent | ServiceEvent | LifecycleEvent;
+export type DeviceEvent = FlashEvent | BootEvent | ServiceEvent | LoaderEvent | LifecycleEvent;
 export type DeviceEventType = DeviceEvent['type'];
 /** `seq` counts from 0; `atUs` is integer microseconds of device time since the device was made. */
 export type Stamped<E extends DeviceEvent = DeviceEvent> = E & { readonly seq: number; readonly atUs: number };
@@ -68,15 +81,26 @@ export interface WaitOptions<T extends DeviceEventType> {
   since?: number;
 }
 
+/** A reader of the stream, and whether it wants to see the operations of the chip. */
+interface Reader {
+  readonly read: (event: Stamped) => void;
+  readonly chip: boolean;
+}
+
 export class EventLog {
   private next_ = 0;
-  private readonly kept: Stamped[] = [];
-  private readonly readers = new Set<(event: Stamped) => void>();
+  private readonly kept: KeptEvents;
+  private readonly readers = new Set<Reader>();
+  private chipReaders = 0;
 
+  /** @param chipNowUs for operations of the chip, if that is cheaper; never behind `nowUs` when both are asked in turn */
   constructor(
     private readonly nowUs: () => number,
-    private readonly limit = DEFAULT_KEPT,
-  ) {}
+    private readonly chipNowUs: () => number = nowUs,
+    limit = DEFAULT_KEPT,
+  ) {
+    this.kept = new KeptEvents(limit);
+  }
 
   /** The `seq` that the coming event will have. */
   get nextSeq(): number {
@@ -84,33 +108,71 @@ export class EventLog {
   }
 
   readonly emit = (event: DeviceEvent): void => {
-    const stamped = stamp(this.next_++, this.nowUs(), event);
-    this.kept.push(stamped);
-    // Trimmed in halves, so that keeping the log bounded costs nothing per event.
-    if (this.kept.length > this.limit * 2) this.kept.splice(0, this.kept.length - this.limit);
-    for (const reader of this.readers) {
-      try {
-        reader(stamped);
-      } catch (error) {
-        // A reader's mistake is not the device's: it surfaces as an uncaught error of its own.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+    const seq = this.next_++;
+    if ((event.type === 'flash.program' || event.type === 'flash.erase') && event.torn === undefined) {
+      this.emitChip(seq, event);
+      return;
     }
+    const stamped = { seq, atUs: this.nowUs(), ...event } as Stamped;
+    this.kept.push(stamped);
+    for (const reader of this.readers) tell(reader, stamped);
   };
 
-  /** Calls `reader` for every coming event, at once and in order; returns the function that ends it. */
-  subscribe(reader: (event: Stamped) => void): () => void {
-    this.readers.add(reader);
-    return () => void this.readers.delete(reader);
+  /**
+   * Thousands of pages are programmed in an update, and its speed is also that of these lines: no object is made when
+   * nobody wants it, and field by field it takes half the time of the spread operator.
+   */
+  private emitChip(seq: number, event: FlashEvent): void {
+    const atUs = this.chipNowUs();
+    this.kept.pushChip(atUs, event);
+    if (this.chipReaders === 0) return;
+    const { type, address, length, area, stuckBits, wear } = event;
+    const stamped: Stamped<FlashEvent> = { seq, atUs, type, address, length, area, stuckBits, wear };
+    for (const reader of this.readers) if (reader.chip) tell(reader, stamped);
+  }
+
+  /** True while a reader looks at the operations of the chip. */
+  get showsChip(): boolean {
+    return this.chipReaders > 0;
+  }
+
+  /** The events of pages that are programmed at once, which nobody looks at. @throws Error when somebody does */
+  emitRun(run: PageRun): void {
+    if (this.showsChip) throw new Error('a reader looks at the operations of the chip: tell it of each');
+    this.next_ += run.pages;
+    this.kept.pushRun(this.chipNowUs(), run);
+  }
+
+  /**
+   * Calls `reader` for every coming event, at once and in order; returns the function that ends it.
+   *
+   * @param options.chip false: not for `flash.program` and `flash.erase`, the thousands of operations of an update
+   */
+  subscribe(reader: (event: Stamped) => void, options: { readonly chip?: boolean } = {}): () => void {
+    const entry: Reader = { read: reader, chip: options.chip ?? true };
+    this.readers.add(entry);
+    if (entry.chip) this.chipReaders++;
+    return () => {
+      if (this.readers.delete(entry) && entry.chip) this.chipReaders--;
+    };
   }
 
   /** The last events, oldest first; at least the last 65,536, or what `type` leaves of them. */
   recent(): readonly Stamped[];
   recent<T extends DeviceEventType>(type: T): readonly Stamped<EventOf<T>>[];
   recent(type?: DeviceEventType): readonly Stamped[] {
-    return type === undefined ? this.kept.slice() : this.kept.filter((event) => event.type === type);
+    return [...this.kept.range(this.kept.oldestSeq, this.next_, type)];
+  }
+
+  /** The lowest `seq` that {@link EventLog.since} can still give; that of the coming event when there is none yet. */
+  get oldestSeq(): number {
+    return this.kept.oldestSeq;
+  }
+
+  /** Up to `count` of the events from `seq` on that are still kept, oldest first. */
+  since(seq: number, count: number): readonly Stamped[] {
+    const from = Math.max(seq, this.oldestSeq);
+    return [...this.kept.range(from, from + count)];
   }
 
   /**
@@ -122,33 +184,34 @@ export class EventLog {
     const matches = (event: Stamped): event is Stamped<EventOf<T>> =>
       event.type === type && where(event as Stamped<EventOf<T>>);
     if (since !== undefined) {
-      const past = this.kept.find((event) => event.seq >= since && matches(event));
-      if (past) return Promise.resolve(past as Stamped<EventOf<T>>);
+      for (const past of this.kept.range(since, this.next_, type)) if (matches(past)) return Promise.resolve(past);
     }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         stop();
-        const last = this.kept.slice(-SHOWN_ON_TIMEOUT).map((event) => `  ${JSON.stringify(event)}`);
+        const last = [...this.kept.range(this.next_ - SHOWN_ON_TIMEOUT)].map((event) => `  ${JSON.stringify(event)}`);
         reject(new Error(`no event ${type} within ${timeoutMs} ms; the last events were\n${last.join('\n')}`));
       }, timeoutMs);
-      const stop = this.subscribe((event) => {
-        if (!matches(event)) return;
-        clearTimeout(timer);
-        stop();
-        resolve(event);
-      });
+      const stop = this.subscribe(
+        (event) => {
+          if (!matches(event)) return;
+          clearTimeout(timer);
+          stop();
+          resolve(event);
+        },
+        { chip: type.startsWith('flash.') },
+      );
     });
   }
 }
 
-/**
- * Thousands of pages are programmed in an update, and its speed is also that of this line: field by field an event of the
- * chip takes 0.2 to 0.4 µs, with the spread operator 0.5 to 1.2 (Node 20).
- */
-function stamp(seq: number, atUs: number, event: DeviceEvent): Stamped {
-  if ((event.type === 'flash.program' || event.type === 'flash.erase') && event.torn === undefined) {
-    const { type, address, length, area, stuckBits, wear } = event;
-    return { seq, atUs, type, address, length, area, stuckBits, wear };
+function tell(reader: Reader, event: Stamped): void {
+  try {
+    reader.read(event);
+  } catch (error) {
+    // A reader's mistake is not the device's: it surfaces as an uncaught error of its own.
+    queueMicrotask(() => {
+      throw error;
+    });
   }
-  return { seq, atUs, ...event } as Stamped;
 }

@@ -25,11 +25,23 @@ export type {
 export { type Fault, type FaultAt, type FaultKind, FaultSpecError, formatFault, parseFaults } from './faults/spec.ts';
 export { FlashFileError } from './flash-file.ts';
 export { ListenError } from './network/device-network.ts';
-export { type BootedImage, DeviceOptionError, type DeviceOptions } from './options.ts';
+export { type BootedImage, DeviceOptionError, type DeviceOptions, type SerialOptions } from './options.ts';
 export type { PowerState } from './power.ts';
+export type { SerialConnection, SerialHost } from './serial/serial-port.ts';
+export { parseSerial } from './serial/transport.ts';
 export { KeyError, rsaVerifier, signImage, verifyImage } from './signing.ts';
 export { SKETCH_NAMES } from './sketches/index.ts';
 export type { Core, Esp, Sketch, SketchFactory } from './sketches/sketch.ts';
+export { SweepInputError } from './sweep/errors.ts';
+export { mergeReports } from './sweep/merge.ts';
+export type { SweepOptions, SweepProgress } from './sweep/prepare.ts';
+export type { Judgement, Verdict } from './sweep/reasons.ts';
+export { type Replay, type ReplayOptions, replay } from './sweep/replay.ts';
+export { isViolated, type SweepDefinition, type SweepReport, type SweepResult } from './sweep/report.ts';
+export { reportHtml } from './sweep/report-html.ts';
+export { formatJunit } from './sweep/report-junit.ts';
+export { formatReport } from './sweep/report-text.ts';
+export { powerCutSweep } from './sweep/sweep.ts';
 export {
   createUpdateServer,
   type OfferChange,

@@ -53,8 +53,17 @@ export class Life {
       this.waits.add(stop);
       promise.then(
         (value) => {
-          this.waits.delete(stop);
-          resolve(value);
+          // Whatever the code waited for, a paused device goes on only when it is let go.
+          const held = this.clock.held();
+          if (!held) {
+            this.waits.delete(stop);
+            resolve(value);
+            return;
+          }
+          void held.then(() => {
+            this.waits.delete(stop);
+            resolve(value);
+          });
         },
         (error: unknown) => {
           this.waits.delete(stop);

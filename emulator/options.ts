@@ -1,6 +1,9 @@
 /** What a device is made of. Contract in the names: design.md §3. */
 
+import type { Alterations } from './alterations.ts';
 import type { ClockMode } from './clock.ts';
+import type { SerialWiring } from './serial/control-lines.ts';
+import type { DownloadMode } from './serial/serial-port.ts';
 import type { ManifestSettings } from './settings.ts';
 import type { SketchFactory } from './sketches/sketch.ts';
 
@@ -43,6 +46,11 @@ interface DeviceFields {
     password?: string;
     /** Stored verbatim, as `setPasswordHash` does. */
     passwordHash?: string;
+    /**
+     * What the challenge to an uploader is made with: `md5`, 32 characters, or `sha256`, 64 characters, as the ArduinoOTA of
+     * arduino-esp32 3.3.1 has it (spec chapter 06, row 39, which is the only source) (`md5`).
+     */
+    digest?: 'md5' | 'sha256';
     hostname?: string;
   };
   http?: {
@@ -91,6 +99,10 @@ interface DeviceFields {
     /** or no check at all. */
     insecure?: boolean;
   };
+  /** Control API and live page on 127.0.0.1 (off). `port` 8267 unless given; 0 lets the system choose. */
+  control?: { port?: number };
+  /** UART0 for monitors and flashers (none). Any number may listen, one flashes at a time; not with a virtual clock. */
+  serial?: SerialOptions;
   /** The device's IPv4 address: where it listens (127.0.0.1). */
   host?: string;
   /** Advertise by mDNS (when `host` is not loopback). */
@@ -103,8 +115,16 @@ interface DeviceFields {
   seed?: number;
   /** Back the chip with a file. */
   flashFile?: string;
-  /** Which bootloader runs; `auto` takes the model, as there is no native engine yet. */
+  /**
+   * Which bootloader runs: `model` is eboot restated, `native` executes the code that is really in sector 0; `auto` takes
+   * `native` when there is code (images made by `buildImage` have none), else `model` (`auto`).
+   */
   bootloader?: 'auto' | 'model' | 'native';
+  /**
+   * What becomes of the flasher stub that a serial host uploads: `state` only switches to its commands, `native` executes
+   * it, as any other program that is uploaded to RAM (`state`).
+   */
+  stub?: 'state' | 'native';
   /** Era of the core (`master`). */
   core?: string;
   /** PEM of an RSA public key: installs signature verification. */
@@ -117,12 +137,44 @@ interface DeviceFields {
   faults?: readonly string[];
   /** What follows a power cut by a fault: it stays off until `powerOn()`, or power comes back at once (`stay-off`). */
   afterPowerCut?: 'stay-off' | 'power-on';
+  /**
+   * The flash chip answers in QIO and QOUT (true). On modules where two of its four data lines are not connected it does not:
+   * an image with such a mode in its header never starts. Source: spec chapter 06, row 11.
+   */
+  quadFlash?: boolean;
+  /**
+   * Firmware finds its file system where the layout in its own manifest says, as each build on hardware does (false: all
+   * firmware counts as built for the device's layout).
+   */
+  layoutFromImage?: boolean;
   /** Bytes of free heap that the firmware sees at start (30,000). */
   freeHeap?: number;
   /** 24-bit chip id (from the seed; 0xc0ffee for seed 1). */
   chipId?: number;
+  /** Bootloader and Updater of a test's own making. @internal */
+  alter?: Alterations;
   /** Told when the flash file can no longer be written. */
   onFlashFileError?: (error: Error) => void;
+}
+
+/** Where UART0 can be opened, and as what. */
+export interface SerialOptions {
+  /**
+   * Bytes on TCP (`socket://`), Telnet with DTR, RTS and baud rate (`rfc2217://`), or a pseudo-terminal made by socat.
+   * Without it only this program reaches the port, through `device.serial`.
+   */
+  readonly transport?: 'tcp' | 'rfc2217' | 'pty' | undefined;
+  /** TCP port (0: the system chooses). */
+  readonly port?: number | undefined;
+  /**
+   * What a SYNC does while a sketch runs: nothing, as on hardware (`manual`), or it holds FLASH and pulses RST (`on-sync`).
+   * Default: `on-sync`, but `manual` for hosts that have the real lines, as with rfc2217.
+   */
+  readonly download?: DownloadMode | undefined;
+  /** Where DTR and RTS go (`cross-coupled`, as on NodeMCU and D1 mini). */
+  readonly wiring?: SerialWiring | undefined;
+  /** A host at another baud rate than the device's reads garbage (false). Raw hosts count as 115200. */
+  readonly baudFaithful?: boolean | undefined;
 }
 
 /** A device that cannot be made from what was given: says what, where, and what to do. */

@@ -35,10 +35,10 @@ export function sketchClock(clock: DeviceClock, life: Life): Clock {
       life.check();
       clock.spend(us);
     },
-    async yield() {
+    yield() {
       life.check();
       const turn = clock.breathe();
-      if (turn) await life.guard(turn);
+      return turn && life.guard(turn);
     },
   };
 }

@@ -5,7 +5,7 @@
 import type { ResetCause } from '../eboot/reset-cause.ts';
 import { Interruption, PowerLost } from '../flash/ports.ts';
 import type { DeviceClock } from './clock.ts';
-import { DeviceReset } from './device-reset.ts';
+import { DeviceReset, type HeldPins } from './device-reset.ts';
 import type { Cure, DeadWhy, DeviceEvent } from './events.ts';
 import { Life } from './life.ts';
 
@@ -37,6 +37,8 @@ export class PowerLoop {
   private current: PowerState | undefined;
   private waiters: ((state: PowerState) => void)[] = [];
   private running: Promise<void> = Promise.resolve();
+  /** Starts a chip that is held in reset. */
+  private release: ((pins: HeldPins) => void) | undefined;
   private fail: (error: unknown) => void = () => {};
   /** Rejects when the device cannot go on, for a reason outside it (a port in use) or for a defect of ours. */
   readonly failed: Promise<never>;
@@ -84,12 +86,35 @@ export class PowerLoop {
     return this.settled();
   }
 
-  /** Resets a running device; resolves when the next start came to something. */
-  reset(cause: Exclude<ResetCause, 'power-on'>): Promise<PowerState> {
+  /** Resets a running device; resolves when the next start came to something. `pins`: held at this reset only. */
+  reset(cause: Exclude<ResetCause, 'power-on'>, pins: HeldPins = {}): Promise<PowerState> {
     if (!this.life) throw new Error(`reset (${cause}): the device is off; power it on first`);
     this.current = undefined;
-    this.life.end(new DeviceReset(cause));
+    this.life.end(new DeviceReset(cause, false, { pins }));
     return this.settled();
+  }
+
+  /** Somebody presses the reset button, with pins held; false when the device is off or on its way through a start. */
+  pressReset(pins: HeldPins): boolean {
+    if (!this.life || !this.current) return false;
+    this.reset('external', pins).catch(() => {}); // `failed` tells
+    return true;
+  }
+
+  /** Somebody holds RST low: nothing runs until {@link PowerLoop.letGo}. Without power it means nothing. */
+  hold(): void {
+    if (!this.life || this.release) return;
+    const held = new Promise<HeldPins>((resolve) => {
+      this.release = resolve;
+    });
+    this.current = undefined;
+    this.life.end(new DeviceReset('external', false, { held }));
+  }
+
+  /** RST goes high again, with the pins as somebody holds them. */
+  letGo(pins: HeldPins): void {
+    this.release?.(pins);
+    this.release = undefined;
   }
 
   /** Pulls the plug; resolves when nothing of the device runs any more. */
@@ -127,6 +152,8 @@ export class PowerLoop {
       const end = await this.oneLife(life, cause, reset);
       if (!end) return;
       reset = end instanceof DeviceReset ? end : undefined;
+      // Whoever held RST before holds it no more: the power went, or the device was reset otherwise.
+      if (!reset?.how.held) this.release = undefined;
       if (reset) {
         cause = reset.cause;
       } else {

@@ -8,6 +8,8 @@ export interface SketchSettings {
   readonly hostname?: string;
   readonly password?: string;
   readonly passwordHash?: string;
+  /** What ArduinoOTA's challenge is made with (`md5`). */
+  readonly otaDigest?: 'md5' | 'sha256';
   readonly mdns: boolean;
   /** TCP port of the web updater; 0 lets the system choose. */
   readonly httpPort: number;

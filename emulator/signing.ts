@@ -23,6 +23,9 @@ const digestInfos = ['3031300d060960864801650304020105000420', '302f300b06096086
   Buffer.from(text, 'hex'),
 );
 
+/** What a legacy signature holds in front of the digest. */
+const NO_INFO = Buffer.alloc(0);
+
 export interface SignOptions {
   /** The form that cores up to 2.5.2 want, and only they accept: the bare digest without DigestInfo. */
   readonly legacy?: boolean;
@@ -90,15 +93,17 @@ export function verifyImage(image: Uint8Array, publicKeyPem: string): Verificati
   const message = recover(key, signature);
   const digest = sha256(payload);
   if (message && digestInfos.some((info) => holds(message, info, digest))) return { ok: true, format: 'new', payload };
-  if (message && holds(message, Buffer.alloc(0), digest)) return { ok: true, format: 'legacy', payload };
+  if (message && holds(message, NO_INFO, digest)) return { ok: true, format: 'legacy', payload };
   return { ok: false, reason: 'the signature was made with another key, or the image was changed after signing' };
 }
 
 /**
  * What `Update.installSignature` gets: SHA-256 and a public key. Its `length` is that of the modulus for RSA; that of the
  * encoded point for an elliptic curve, with which nothing ever verifies; 0 without a readable key.
+ *
+ * @param legacy a core up to 2.5.2: it takes only signatures that hold the bare digest
  */
-export function rsaVerifier(publicKeyPem: string): SignatureVerifier {
+export function rsaVerifier(publicKeyPem: string, legacy = false): SignatureVerifier {
   const key = publicKey(publicKeyPem);
   const length = key ? expectedLength(key) : 0;
   return {
@@ -111,7 +116,8 @@ export function rsaVerifier(publicKeyPem: string): SignatureVerifier {
       if (key?.asymmetricKeyType !== 'rsa' || signature?.length !== length || digest.length !== DIGEST_BYTES)
         return false;
       const message = recover(key, signature);
-      return message !== undefined && digestInfos.some((info) => holds(message, info, digest));
+      if (message === undefined) return false;
+      return legacy ? holds(message, NO_INFO, digest) : digestInfos.some((info) => holds(message, info, digest));
     },
   };
 }

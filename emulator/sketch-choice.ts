@@ -17,9 +17,12 @@ export function checkSketch(choice: SketchChoice): void {
   if (unknown !== undefined) throw new DeviceOptionError(unknownName('sketch', unknown, SKETCH_NAMES).message);
 }
 
-/** Unknown names are left out: an image of a newer emulator still boots, with less in it. */
-export function resolveSketch(choice: SketchChoice): { name: string; factories: readonly SketchFactory[] } {
+/** Unknown names are left out: an image of a newer emulator still boots, with less in it. @param more besides the catalogue's */
+export function resolveSketch(
+  choice: SketchChoice,
+  more: Readonly<Record<string, SketchFactory>> = {},
+): { name: string; factories: readonly SketchFactory[] } {
   if (typeof choice === 'function') return { name: choice.name || 'own', factories: [choice] };
   const names = namesOf(choice);
-  return { name: names.join(','), factories: names.flatMap((name) => SKETCHES[name] ?? []) };
+  return { name: names.join(','), factories: names.flatMap((name) => SKETCHES[name] ?? more[name] ?? []) };
 }

@@ -18,6 +18,7 @@ const PRINTS: Record<string, RegExp[]> = {
   ],
   '04-reset-or-power.mjs': [/after the reset: 42/, /after the power cycle: noise/],
   '05-one-boot.mjs': [/^boot 0x/, /@cp:B0\\r\\nld/, /copied: true/],
+  '06-serial-flash.mjs': [/a blank chip: download/, /Hash of data verified/, /it runs version 1\.0/],
 };
 
 const names = readdirSync(folder).filter((name) => name.endsWith('.mjs'));

@@ -27,7 +27,12 @@ export class HumanLog {
   see(event: Stamped): void {
     switch (event.type) {
       case 'serial.out':
-        return this.serial(event.text);
+        // Frames of the loader are nothing to read; `loader.*` and `serial.host` tell what goes on.
+        return event.loader ? undefined : this.serial(event.text);
+      case 'loader.start':
+        return this.note(event.dialect === 'rom' ? 'the serial loader waits for a host' : 'a flasher stub runs', 'dim');
+      case 'serial.host':
+        return this.note(hostNote(event), event.state === 'ignored' ? 'yellow' : 'dim');
       case 'device.ready':
         return this.withoutReady ? undefined : this.line(readyLine(event.addresses), 'green');
       case 'reset':
@@ -77,6 +82,11 @@ export class HumanLog {
           `eboot copies ${event.size} bytes from 0x${event.source.toString(16)} to 0x${event.destination.toString(16)}`,
           'dim',
         );
+      case 'cpu.stop':
+        return this.note(
+          `the CPU stopped at 0x${event.pc.toString(16)}: ${event.reason}${event.cause === undefined ? '' : ` ${event.cause}`}`,
+          'yellow',
+        );
       case 'app.crash':
         return this.note(`the application crashed: ${event.reason}`, 'red');
       case 'device.dead':
@@ -100,6 +110,16 @@ export class HumanLog {
     if (result === 'ok') return this.note('httpUpdate succeeded', 'green');
     if (result === 'no-updates') return this.note('httpUpdate: the server has nothing newer', 'dim');
     this.note(`httpUpdate failed, error ${error}: ${message}${why === undefined ? '' : ` (${why})`}`, 'red');
+  }
+
+  /** Comes first, so that a person can open it. */
+  livePage(url: string): void {
+    this.line(`live page ${url}`, 'green');
+  }
+
+  /** A note of the command itself. */
+  say(text: string): void {
+    this.note(text, 'dim');
   }
 
   error(message: string): void {
@@ -139,6 +159,19 @@ export class HumanLog {
     if (!this.atLineStart) this.out.write('\n');
     this.atLineStart = true;
     for (const print of this.held.splice(0)) print();
+  }
+}
+
+function hostNote({ peer, state }: EventOf<'serial.host'>): string {
+  switch (state) {
+    case 'connected':
+      return `${peer} opened the serial port`;
+    case 'flashing':
+      return `${peer} talks with the serial loader`;
+    case 'ignored':
+      return `${peer} is ignored: another host talks with the serial loader`;
+    default:
+      return `${peer} closed the serial port`;
   }
 }
 

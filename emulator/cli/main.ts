@@ -21,7 +21,7 @@ Try:
   vesp image build --out new.bin --sketch basic-ota --version 2.0 --size 300000 --layout 4m2m
   vesp upload --port 127.0.0.1 new.bin       what espota.py and the Arduino IDE do
 
-Exit codes: 0 done, 1 the device or the update failed, 2 wrong usage or bad input file, 42 timeout.`,
+Exit codes: 0 done, 1 the device or the update failed, 2 wrong usage or bad input file, 3 a sweep's expectation is broken, 42 timeout.`,
   )
   .exitOverride();
 
@@ -32,6 +32,10 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   flash: async () => (await import('./commands/flash.ts')).registerFlashCommands,
   upload: async () => (await import('./commands/upload.ts')).registerUploadCommand,
   serve: async () => (await import('./commands/serve.ts')).registerServeCommand,
+  scenario: async () => (await import('./commands/scenario.ts')).registerScenarioCommands,
+  lab: async () => (await import('./commands/lab.ts')).registerLabCommands,
+  sweep: async () => (await import('./commands/sweep.ts')).registerSweepCommand,
+  replay: async () => (await import('./commands/replay.ts')).registerReplayCommand,
   boards: async () => (await import('./commands/boards.ts')).registerBoardsCommand,
   layouts: async () => (await import('./commands/boards.ts')).registerLayoutsCommand,
 };

@@ -10,7 +10,7 @@ import type { Mdns } from '../../ota-services/mdns/mdns.ts';
 import type { Clock, Network, ServicePorts, TlsIdentity } from '../../ota-services/ports.ts';
 import type { Updater } from '../../ota-services/updater.ts';
 import type { Addresses, HostPort } from '../events.ts';
-import type { ArduinoSerial } from '../serial.ts';
+import type { ArduinoSerial } from '../serial/arduino-serial.ts';
 import type { SketchSettings } from '../settings.ts';
 
 /** `ESP` of the core, as far as sketches use it. */

@@ -8,6 +8,7 @@ import {
   type Fault,
   FaultSpecError,
   formatFault,
+  NET_KINDS,
   PHASES,
   type Phase,
   POINTS,
@@ -34,7 +35,17 @@ const powerCut: fc.Arbitrary<Fault> = fc
     },
   }));
 const chipFault: fc.Arbitrary<Fault> = fc.record({ kind: fc.constantFrom(...CHIP_KINDS), at: place(flashPhases) });
-const fault = fc.oneof(powerCut, chipFault);
+const netFault: fc.Arbitrary<Fault> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom(...NET_KINDS),
+    at: fc.record({ phase: fc.constantFrom('tcp' as const, 'http' as const), op: fc.nat(999_999) }),
+  }),
+  fc.record({
+    kind: fc.constantFrom('net-loss' as const, 'net-delay' as const, 'net-reorder' as const, 'net-stall' as const),
+    at: fc.record({ phase: fc.constant('udp' as const), op: fc.nat(999_999) }),
+  }),
+);
+const fault = fc.oneof(powerCut, chipFault, netFault);
 
 describe('the fault grammar', () => {
   test('every fault reads back from its text', () => {
@@ -75,8 +86,74 @@ describe('the fault grammar', () => {
     ['reset@copy:1:inside', /no inside/],
     ['erase-fail@command:1', /RTC memory/],
     ['erase-fail@copy:1:after', /no point/],
+    ['net-loss@copy:1', /no phase of net-loss; use udp, tcp, http/],
+    ['net-loss@0x1000', /network fault has no flash address/],
+    ['net-loss@tcp:1:after', /no point/],
+    ['net-reset@udp:1', /no connection in UDP/],
+    ['power-cut@tcp:1', /no phase of power-cut/],
   ])('%s: %s', (text, message) => {
     expect(() => parseFaults(text)).toThrow(message);
+  });
+});
+
+describe('faults as objects', () => {
+  test.each([
+    [undefined, /a fault is/],
+    [[], /list is empty/],
+    [{ kind: 'power-cut', at: { phase: 'copy', op: 1, point: 'inside', fraction: 'e' } }, /between 0 and 1/],
+    [{ kind: Symbol('x'), at: { address: null } }, /no such kind/],
+    ['power-cut', /KIND@PHASE:OP/],
+    [{ kind: 'power-cut' }, /a fault is/],
+    [{ kind: 'power-cat', at: { phase: 'copy', op: 1 } }, /no such kind/],
+    [{ kind: 'power-cut', at: { phase: 'tcp', op: 1 } }, /phases of power-cut are staging/],
+    [{ kind: 'net-loss', at: { phase: 'copy', op: 1 } }, /phases of net-loss are udp, tcp, http/],
+    [{ kind: 'power-cut', at: { phase: 'copy' } }, /phase with an operation, or an address/],
+    [{ kind: 'power-cut', at: { phase: 'copy', op: -1 } }, /op is a whole number/],
+    [{ kind: 'power-cut', at: { phase: 'copy', op: 0.5 } }, /op is a whole number/],
+    [{ kind: 'power-cut', at: { phase: 'copy', op: Number.NaN } }, /op is a whole number/],
+    [{ kind: 'power-cut', at: { address: 0x1000000 } }, /address is a whole number/],
+    [{ kind: 'power-cut', at: { phase: 'copy', op: 1, point: 'middle' } }, /points are before/],
+    [{ kind: 'power-cut', at: { phase: 'copy', op: 1, point: 'inside', fraction: 2 } }, /between 0 and 1/],
+  ])('%j is refused', (one, message) => {
+    const { faults, events } = engine(() => 'copy');
+    expect(() => faults.arm(one as never)).toThrow(message);
+    expect(() => faults.arm(one as never)).toThrow(FaultSpecError);
+    expect(events).toEqual([]);
+  });
+
+  test('whatever is armed as an object, the engine answers in words or takes it', () => {
+    fc.assert(
+      fc.property(
+        fc.anything(),
+        fc.record({
+          kind: fc.oneof(fc.string(), fc.constantFrom(...CHIP_KINDS, ...NET_KINDS)),
+          at: fc.record(
+            {
+              phase: fc.anything(),
+              op: fc.anything(),
+              address: fc.anything(),
+              point: fc.anything(),
+              fraction: fc.anything(),
+            },
+            { requiredKeys: [] },
+          ),
+        }),
+        (any, shaped) => {
+          for (const one of [any, shaped]) {
+            try {
+              engine(() => 'copy').faults.arm(one as never);
+            } catch (error) {
+              expect(error).toBeInstanceOf(FaultSpecError);
+            }
+          }
+        },
+      ),
+    );
+  });
+
+  test('a fraction too small for a plain number reads back all the same', () => {
+    const at = { phase: 'copy', op: 1, point: 'inside', fraction: 1e-9 } as const;
+    expect(parseFault(formatFault({ kind: 'power-cut', at })).at.fraction).toBe(1e-9);
   });
 });
 
@@ -122,6 +199,17 @@ describe('armed faults', () => {
     const first = faults.decide(erase(0x1000));
     expect(first?.do === 'stop' && first.with).toBeInstanceOf(DeviceReset);
     expect(faults.decide(erase(0))).toMatchObject({ do: 'tear', bits: 4096 * 4 });
+    expect(faults.armed).toBe(false);
+  });
+
+  test('two lists at the same operation both strike, and what stops the machine is what is seen', () => {
+    const { faults } = engine(() => 'copy');
+    faults.arm('erase-fail@copy:0');
+    faults.arm('power-cut@copy:0');
+    faults.arm('reset@copy:1');
+    expect(faults.decide(erase(0))).toMatchObject({ do: 'stop', point: 'before' });
+    expect(faults.fired).toHaveLength(2);
+    expect(faults.decide(erase(0))).toMatchObject({ do: 'stop' });
     expect(faults.armed).toBe(false);
   });
 

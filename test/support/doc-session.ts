@@ -59,7 +59,12 @@ export async function runDocument(markdown: string): Promise<number> {
   const tools = join(folder, '.tools');
   const terminals: Terminal[] = [];
   try {
-    const environment = { ...process.env, NO_COLOR: '1', PATH: `${makeTools(folder)}:${process.env['PATH']}` };
+    const environment = {
+      ...process.env,
+      NO_COLOR: '1',
+      PATH: `${makeTools(folder)}:${process.env['PATH']}`,
+      EXAMPLES: `${root}examples`,
+    };
     const blocks = docBlocks(markdown);
     for (const block of blocks) {
       const terminal = new Terminal(block, folder, environment);

@@ -1,10 +1,11 @@
 /** `vesp run [image]`: a device that keeps running. Contract: design.md §4. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { createDevice, type Device, type DeviceOptions, type Stamped } from '../../index.ts';
+import { createDevice, type Device, type DeviceOptions, parseSerial, type Stamped } from '../../index.ts';
 import { UserError } from '../errors.ts';
 import { HumanLog } from '../human-log.ts';
 import { parseCount, parsePort, parseSeconds } from '../numbers.ts';
+import { BoardKeys, KEYS_HINT, listenToKeys } from '../terminal-keys.ts';
 import { OnceWatch, parseUntil } from '../until.ts';
 
 const TIMEOUT_EXIT = 42;
@@ -47,9 +48,15 @@ interface RunOptions {
   atomicFs?: boolean;
   core?: string;
   bootloader: 'auto' | 'model' | 'native';
+  stub: 'state' | 'native';
   mdns?: boolean;
   mdnsInterface?: string;
+  control?: boolean;
+  controlPort?: string;
   boot: 'flash' | 'download';
+  serial?: string;
+  serialDownload?: 'manual' | 'on-sync';
+  serialBaudFaithful?: boolean;
   time: 'fast' | 'real';
   seed: string;
   fault: string[];
@@ -75,7 +82,10 @@ export function registerRunCommand(program: Command): void {
     )
     .option('--core <version>', 'era of the Arduino core: master, or a release from 2.0.0 on (master)')
     .addOption(
-      new Option('--bootloader <engine>', 'what runs eboot; there is only the model so far')
+      new Option(
+        '--bootloader <engine>',
+        'model, or native: the code that is really in sector 0; auto looks whether there is some',
+      )
         .choices(['auto', 'model', 'native'])
         .default('auto'),
     )
@@ -121,6 +131,28 @@ export function registerRunCommand(program: Command): void {
     .option('--mdns', 'advertise _arduino._tcp (when --host is not loopback)')
     .option('--no-mdns', 'do not advertise')
     .option('--mdns-interface <ip>', 'interface for multicast (--host)')
+    .optionsGroup('The serial port (UART0), for monitors and esptool:')
+    .option(
+      '--serial <where>',
+      'tcp:PORT (bytes, for socket://), rfc2217:PORT (with DTR, RTS and baud rate, for rfc2217://), or pty (a ' +
+        'pseudo-terminal, made by the program socat of the Debian package of that name; the ready line tells its path). ' +
+        'Port 0 lets the system choose. Any number of monitors may listen, one host flashes at a time',
+    )
+    .addOption(
+      new Option(
+        '--serial-download <how>',
+        "into the loader by straps and reset alone, or also when esptool's SYNC arrives (on-sync; rfc2217: manual)",
+      ).choices(['manual', 'on-sync']),
+    )
+    .addOption(
+      new Option('--stub <how>', "an uploaded flasher stub only switches the loader's commands, or is executed")
+        .choices(['state', 'native'])
+        .default('state'),
+    )
+    .option(
+      '--serial-baud-faithful',
+      'a host at another baud rate than the device reads garbage; tcp and pty are 115200',
+    )
     .optionsGroup('Time, chance and faults:')
     .addOption(
       new Option('--time <mode>', 'fast skips what nobody outside waits for').choices(['fast', 'real']).default('fast'),
@@ -128,6 +160,8 @@ export function registerRunCommand(program: Command): void {
     .option('--seed <n>', 'all randomness of the device', '1')
     .option('--fault <spec>', 'arm a fault, e.g. power-cut@copy:17:inside; repeatable', collect, [])
     .optionsGroup('Watching, and when to end:')
+    .option('--control', 'control API and live page on 127.0.0.1')
+    .option('--control-port <n>', 'their TCP port (8267); 0 lets the system choose')
     .option('--events <file>', 'write every event as a line of JSON; with - to stdout, and nothing else there')
     .option('--until <event>', 'end with 0 when it comes, e.g. app.start=2.0')
     .option('--once', 'end with 0 when an update has been booted, with 1 when one failed')
@@ -168,8 +202,10 @@ async function run(image: string | undefined, options: RunOptions, mdnsAsked: bo
   } catch (error) {
     throw asUserError(error);
   }
+  const { control } = device.address;
+  if (control) log.livePage(`http://${control.host}:${control.port}/`);
   const once = options.once ? new OnceWatch({ atomicFs: options.atomicFs === true }) : undefined;
-  device.events.subscribe((event: Stamped) => {
+  const see = (event: Stamped): void => {
     events?.write(event);
     log.see(event);
     if (until?.(event)) finish(0);
@@ -185,12 +221,17 @@ async function run(image: string | undefined, options: RunOptions, mdnsAsked: bo
       log.error(`the update failed: ${result.why}`);
       setTimeout(() => finish(1), LAST_WORDS_MS);
     }
-  });
+  };
+  // Nobody but these two wants to see the thousands of operations of the chip, and unseen they cost less.
+  device.events.subscribe(see, { chip: events !== undefined || options.until?.startsWith('flash.') === true });
   // A device without sockets (dead, in the loader, blank) must keep the process running too.
   const alive = setInterval(() => {}, KEEP_ALIVE_MS);
   const interrupt = (): void => finish(0);
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
+  const keys = new BoardKeys(device, { note: (text) => log.say(text), quit: () => finish(0) });
+  const giveTerminalBack = listenToKeys(keys);
+  if (giveTerminalBack) log.say(KEYS_HINT);
   const timer =
     timeoutMs === undefined
       ? undefined
@@ -209,6 +250,7 @@ async function run(image: string | undefined, options: RunOptions, mdnsAsked: bo
   } catch (error) {
     throw asUserError(error, 1);
   } finally {
+    giveTerminalBack?.();
     clearInterval(alive);
     clearTimeout(timer);
     process.off('SIGINT', interrupt);
@@ -276,6 +318,9 @@ async function deviceOptionsOf(
       ...given('insecure', options.insecure),
     },
     stream: { port: parsePort('--stream-port', options.streamPort), ...given('file', options.streamFile) },
+    ...(options.control || options.controlPort !== undefined
+      ? { control: { port: parsePort('--control-port', options.controlPort ?? '8267') } }
+      : {}),
     ...given('host', options.host),
     ...(mdnsAsked ? given('mdns', options.mdns) : {}),
     ...given('mdnsInterface', options.mdnsInterface),
@@ -283,12 +328,28 @@ async function deviceOptionsOf(
     seed,
     ...given('flashFile', options.flash),
     bootloader: options.bootloader,
+    stub: options.stub,
     ...given('core', options.core),
     ...(options.publicKey === undefined ? {} : { publicKey: await readKey('--public-key', options.publicKey) }),
     ...given('atomicFs', options.atomicFs),
     boot: options.boot,
+    ...(options.serial === undefined ? {} : { serial: serialOptions(options.serial, options) }),
     faults: options.fault,
     afterPowerCut: 'power-on',
+  };
+}
+
+function serialOptions(where: string, options: RunOptions): NonNullable<DeviceOptions['serial']> {
+  let transport: ReturnType<typeof parseSerial>;
+  try {
+    transport = parseSerial(where);
+  } catch (error) {
+    throw asUserError(error);
+  }
+  return {
+    ...transport,
+    ...given('download', options.serialDownload),
+    ...given('baudFaithful', options.serialBaudFaithful),
   };
 }
 

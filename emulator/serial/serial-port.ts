@@ -1,0 +1,228 @@
+/**
+ * The serial adapter between UART0 and the hosts that opened it: any number of monitors read, one flasher at a time writes
+ * to the loader. No sockets here; the transports are shells over it. Source: spec chapter 05 §2, §3.1, §15.
+ *
+ * The rule for several hosts: while the chip runs a sketch, everybody types into it. In the loader, the first host that
+ * completes a request (a SYNC, as a rule) owns the chip's input and its reset line until it closes; what the others send
+ * meanwhile is dropped and told as `serial.host` with state `ignored`. So two flashers never interleave.
+ */
+import type { Emit } from '../../flash/ports.ts';
+import type { Alarm, WaitKind } from '../clock.ts';
+import type { LifecycleEvent } from '../events.ts';
+import { ControlLines, type ResetPin, type SerialWiring } from './control-lines.ts';
+import { asHeardAt } from './line-noise.ts';
+import { LONGEST_FRAME, RequestWatch } from './request-watch.ts';
+import { SKETCH_BAUD, type Uart } from './uart.ts';
+
+/** Hosts at once; more are turned away. */
+export const MAX_HOSTS = 16;
+
+/** How a host gets the chip into its loader. */
+export type DownloadMode =
+  /** As on hardware: by straps and reset only. */
+  | 'manual'
+  /** A SYNC while a sketch runs holds FLASH, pulses RST, and is then answered. */
+  | 'on-sync';
+
+/** One host, as its transport shows it. */
+export interface SerialHost {
+  /** `ip:port`, or a path. */
+  readonly peer: string;
+  /** Whether it has DTR and RTS, and announces its baud rate. */
+  readonly lines: boolean;
+  /** Takes what the device sent. */
+  write(bytes: Uint8Array): void;
+}
+
+/** What a transport does with its host. */
+export interface SerialConnection {
+  receive(bytes: Uint8Array): void;
+  setLines(change: { readonly dtr?: boolean; readonly rts?: boolean }): void;
+  setBaud(rate: number): void;
+  close(): void;
+}
+
+export interface SerialPortParts {
+  readonly uart: Uart;
+  readonly emit: Emit<LifecycleEvent>;
+  readonly alarm: (us: number, kind: WaitKind, callback: () => void) => Alarm;
+  readonly pin: ResetPin;
+  /** Holds FLASH and pulses RST; false when the device is off or on its way through a start. */
+  readonly pressFlashAndReset: () => boolean;
+  /** Default: `on-sync` for hosts without lines, which have no other way; `manual` for those that have them. */
+  readonly download: DownloadMode | undefined;
+  readonly wiring: SerialWiring;
+  /** A host that announced another rate than the device's reads garbage. */
+  readonly baudFaithful: boolean;
+}
+
+export class SerialPort {
+  private readonly hosts = new Set<Host>();
+  private stopListening: (() => void) | undefined;
+  /** The host that talks with the loader. */
+  private owner: Host | undefined;
+  /** What the owner sent since its SYNC pressed the buttons, for the loader that is about to start. */
+  private early: Uint8Array[] | undefined;
+  private earlyBytes = 0;
+  /** The loader has measured the rate of its host. */
+  private rateKnown = false;
+
+  constructor(private readonly parts: SerialPortParts) {
+    parts.uart.onOwner((who) => this.ownerOfLine(who));
+  }
+
+  /** A host opens the port; undefined when there are too many. */
+  connect(host: SerialHost): SerialConnection | undefined {
+    if (this.hosts.size >= MAX_HOSTS) return undefined;
+    const { uart, alarm, pin, wiring, emit, baudFaithful } = this.parts;
+    const entry = new Host(host, {
+      baudFaithful,
+      // A raw port cannot say its rate: it is taken to follow the changes that its host asks the loader for.
+      readsAll: () => uart.loading && !host.lines,
+      lines: new ControlLines(pin, (us, callback) => alarm(us, 'peer', callback), wiring),
+    });
+    // Only with hosts: a device that nobody listens to need not turn its text into bytes.
+    this.stopListening ??= uart.onOutput((bytes, baud) => {
+      for (const one of [...this.hosts]) one.output(bytes, baud);
+    });
+    this.hosts.add(entry);
+    emit({ type: 'serial.host', peer: host.peer, state: 'connected' });
+    return {
+      receive: (bytes) => this.receive(entry, bytes),
+      setLines: (change) => {
+        if (this.mayDrive(entry)) return entry.lines.set(change);
+        entry.lines.note(change);
+        entry.ignored(emit);
+      },
+      setBaud: (rate) => {
+        entry.baud = rate;
+      },
+      close: () => this.close(entry),
+    };
+  }
+
+  /** What a program types through the API; it is no host, and keeps silent while one flashes. */
+  type(bytes: Uint8Array): void {
+    if (this.owner && this.flashing) return;
+    if (this.parts.uart.loading) this.toLoader(SKETCH_BAUD, bytes);
+    else this.parts.uart.receive(bytes);
+  }
+
+  private receive(host: Host, bytes: Uint8Array): void {
+    if (!this.hosts.has(host)) return;
+    const { uart } = this.parts;
+    if (host === this.owner && this.early) return this.keepEarly(bytes);
+    if (this.flashing && this.owner && this.owner !== host) return host.ignored(this.parts.emit);
+    if (host === this.owner && uart.loading) return this.toLoader(host.baud, bytes);
+    let request = host.watch.push(bytes);
+    if (uart.loading) {
+      if (!request) return;
+      this.own(host);
+      this.toLoader(host.baud, request.frame);
+      return this.toLoader(host.baud, request.rest);
+    }
+    while (request && !request.sync) request = host.watch.push(request.rest);
+    const mode = this.parts.download ?? (host.host.lines ? 'manual' : 'on-sync');
+    if (!request || mode === 'manual' || !this.parts.pressFlashAndReset()) return uart.receive(bytes);
+    this.own(host);
+    this.early = [];
+    this.earlyBytes = 0;
+    this.keepEarly(request.frame);
+    this.keepEarly(request.rest);
+  }
+
+  /** Whether somebody's session with the loader must not be disturbed. */
+  private get flashing(): boolean {
+    return this.parts.uart.loading || this.early !== undefined;
+  }
+
+  private mayDrive(host: Host): boolean {
+    return !this.flashing || this.owner === undefined || this.owner === host;
+  }
+
+  private own(host: Host): void {
+    if (this.owner === host) return;
+    this.owner = host;
+    this.rateKnown = false;
+    for (const other of this.hosts) other.watch.clear();
+    this.parts.emit({ type: 'serial.host', peer: host.peer, state: 'flashing' });
+  }
+
+  /** The loader measures the rate of the first bytes it gets. */
+  private toLoader(baud: number, bytes: Uint8Array): void {
+    if (!this.rateKnown) this.parts.uart.baud = baud;
+    this.rateKnown = true;
+    this.parts.uart.receive(bytes);
+  }
+
+  private keepEarly(bytes: Uint8Array): void {
+    if (this.earlyBytes + bytes.length > LONGEST_FRAME) return;
+    this.early!.push(bytes);
+    this.earlyBytes += bytes.length;
+  }
+
+  private ownerOfLine(who: 'rom' | 'loader' | 'sketch'): void {
+    if (who === 'rom') {
+      for (const host of this.hosts) host.watch.clear();
+      return;
+    }
+    this.rateKnown = false;
+    const early = this.early;
+    this.early = undefined;
+    if (who === 'loader' && early && this.owner) for (const bytes of early) this.toLoader(this.owner.baud, bytes);
+  }
+
+  private close(host: Host): void {
+    if (!this.hosts.delete(host)) return;
+    if (this.hosts.size === 0) {
+      this.stopListening?.();
+      this.stopListening = undefined;
+    }
+    // Before the lines fall back: a host that holds the chip in reset lets it go.
+    if (this.mayDrive(host)) host.lines.close();
+    if (this.owner === host) {
+      this.owner = undefined;
+      this.early = undefined;
+      this.parts.uart.hostGone();
+    }
+    this.parts.emit({ type: 'serial.host', peer: host.host.peer, state: 'gone' });
+  }
+}
+
+interface HostParts {
+  readonly baudFaithful: boolean;
+  readonly readsAll: () => boolean;
+  readonly lines: ControlLines;
+}
+
+class Host {
+  readonly watch = new RequestWatch();
+  /** As announced; a raw port has the rate of nearly every sketch. */
+  baud = SKETCH_BAUD;
+  private toldIgnored = false;
+
+  constructor(
+    readonly host: SerialHost,
+    private readonly parts: HostParts,
+  ) {}
+
+  get peer(): string {
+    return this.host.peer;
+  }
+
+  get lines(): ControlLines {
+    return this.parts.lines;
+  }
+
+  output(bytes: Uint8Array, baud: number): void {
+    const readable = !this.parts.baudFaithful || this.parts.readsAll();
+    this.host.write(readable ? bytes : asHeardAt(bytes, baud, this.baud));
+  }
+
+  /** Told once per host: it may go on for megabytes. */
+  ignored(emit: Emit<LifecycleEvent>): void {
+    if (this.toldIgnored) return;
+    this.toldIgnored = true;
+    emit({ type: 'serial.host', peer: this.host.peer, state: 'ignored' });
+  }
+}
