@@ -3,13 +3,26 @@
  * Contract: design.md §8. Torn states are pure functions of the operation and the fraction (flash/tearing.ts).
  */
 
-import { PAGE_BYTES, SECTOR_BYTES } from '../../flash/geometry.ts';
+import { SECTOR_BYTES } from '../../flash/geometry.ts';
 import type { FlashFault, FlashFaults, FlashOperation } from '../../flash/nor-flash.ts';
 import { type Emit, type Interruption, PowerLost } from '../../flash/ports.ts';
 import { DeviceReset } from '../device-reset.ts';
 import type { LifecycleEvent } from '../events.ts';
 import type { SeededRandom } from '../random.ts';
-import { type ChipKind, checkFault, type Fault, formatFault, NET_KINDS, type Phase, parseFaults } from './spec.ts';
+import { chosenBits, chosenFraction } from './chance.ts';
+import { ChipDamage } from './damage.ts';
+import {
+  type ChipKind,
+  checkFault,
+  type Fault,
+  FaultSpecError,
+  formatFault,
+  isNetKind,
+  type NetKind,
+  type NetPhase,
+  type Phase,
+  parseFaults,
+} from './spec.ts';
 
 /** Which operations a chip fault counts. */
 const COUNTED: Record<ChipKind, FlashOperation['kind']> = {
@@ -20,9 +33,6 @@ const COUNTED: Record<ChipKind, FlashOperation['kind']> = {
   'stuck-bits': 'program',
   'read-fail': 'read',
 };
-
-/** One in this many bits is stuck in a unit that `stuck-bits` or `worn-sector` strikes; at least one always is. */
-const STUCK_ONE_IN = 64;
 
 /** A list of faults in time order; only its first entry is live. */
 interface Schedule {
@@ -37,15 +47,26 @@ export interface FiredFault {
   readonly address?: number;
 }
 
+/** A network fault has struck: `at` counts from 0 in the bytes that were just about to be received. */
+export interface NetStrike {
+  readonly kind: NetKind;
+  readonly at: number;
+}
+
 export class FaultEngine implements FlashFaults {
   private schedules: Schedule[] = [];
   readonly fired: FiredFault[] = [];
+  /** Cells that faults have spoilt for good. */
+  readonly damage = new ChipDamage();
 
   constructor(
     /** The phase that the operation about to happen belongs to. */
     private readonly phaseNow: () => Phase,
     private readonly random: SeededRandom,
     private readonly emit: Emit<LifecycleEvent>,
+    /** What the chip holds. */
+    private readonly cells: (address: number, length: number) => Uint8Array = (_, length) =>
+      new Uint8Array(length).fill(0xff),
   ) {}
 
   /** True while something is armed: the hot paths ask first. */
@@ -61,13 +82,7 @@ export class FaultEngine implements FlashFaults {
   arm(faults: string | Fault | readonly Fault[]): void {
     const entries =
       typeof faults === 'string' ? parseFaults(faults) : ([faults].flat() as Fault[]).map((fault) => checkFault(fault));
-    for (const fault of entries) {
-      if ((NET_KINDS as readonly string[]).includes(fault.kind)) {
-        throw new RangeError(
-          `fault "${formatFault(fault)}": network faults are not modelled yet; chip and power faults are`,
-        );
-      }
-    }
+    if (entries.length === 0) throw new FaultSpecError('no fault: the list is empty');
     this.schedules.push({ entries: [...entries], seen: 0 });
     for (const fault of entries) {
       const { op, address } = fault.at;
@@ -80,24 +95,30 @@ export class FaultEngine implements FlashFaults {
     }
   }
 
-  /** Disarms everything. */
+  /** Disarms everything. What struck already stays broken until {@link ChipDamage.repair}. */
   clear(): void {
     this.schedules = [];
   }
 
   decide(operation: FlashOperation): FlashFault | undefined {
-    if (this.schedules.length === 0) return undefined;
+    if (this.schedules.length === 0) return this.damage.none ? undefined : this.damaged(operation);
     const phase = this.phaseNow();
-    for (const schedule of this.schedules) {
+    const due = this.schedules.filter((schedule) => {
       const fault = schedule.entries[0]!;
+      if (isNetKind(fault.kind)) return false;
       const counted = COUNTED[fault.kind as ChipKind];
       // Power faults count operations that change the chip; reads are none (design.md §8).
-      if (counted === undefined ? operation.kind === 'read' : operation.kind !== counted) continue;
-      if (!this.isDue(schedule, fault, phase, operation.address)) continue;
-      this.strike(schedule, fault, operation.address);
-      return this.effect(fault, operation);
+      if (counted === undefined ? operation.kind === 'read' : operation.kind !== counted) return false;
+      return this.isDue(schedule, fault, phase, operation.address);
+    });
+    if (due.length > 0) {
+      // Of several that strike at once, one that stops the machine counts: what else happens then is not seen.
+      const faults = due.map(({ entries }) => entries[0]!);
+      const fault = faults.find(({ kind }) => COUNTED[kind as ChipKind] === undefined) ?? faults[0]!;
+      for (const schedule of due) this.strike(schedule, schedule.entries[0]!, operation.address);
+      return this.effect(fault, operation, `${formatFault(fault)} ${operation.address.toString(16)}`);
     }
-    return undefined;
+    return this.damage.none ? undefined : this.damaged(operation);
   }
 
   /**
@@ -105,15 +126,58 @@ export class FaultEngine implements FlashFaults {
    * @returns what to throw before or after the write
    */
   decideRtcWord(phase: 'command' | 'clear' | 'app'): { before?: Interruption; after?: Interruption } {
+    if (this.schedules.length === 0) return {};
+    const due = this.schedules.filter((schedule) => {
+      const fault = schedule.entries[0]!;
+      if (isNetKind(fault.kind) || COUNTED[fault.kind as ChipKind] !== undefined) return false;
+      return fault.at.address === undefined && this.isDue(schedule, fault, phase, undefined);
+    });
+    const [fault] = due.map(({ entries }) => entries[0]!);
+    for (const schedule of due) this.strike(schedule, schedule.entries[0]!, undefined);
+    if (!fault) return {};
+    // A word is written in one cycle: there is no inside, so a cut inside loses power before it.
+    return fault.at.point === 'after' ? { after: interruption(fault) } : { before: interruption(fault) };
+  }
+
+  /** True when a network fault of this phase is armed, live or behind another entry. */
+  watchesNet(phase: NetPhase): boolean {
+    return this.schedules.some(({ entries }) => entries.some(({ kind, at }) => isNetKind(kind) && at.phase === phase));
+  }
+
+  /**
+   * Bytes of a phase are about to be received. Where a fault strikes, those from `at` on were not: they are counted when
+   * they come again.
+   *
+   * @param whole they come together or not at all (a datagram): all are counted now
+   * @returns undefined: all were received
+   */
+  receive(phase: NetPhase, length: number, whole = false): NetStrike | undefined {
+    const live = this.schedules.filter(({ entries: [fault] }) => isNetKind(fault!.kind) && fault!.at.phase === phase);
+    let hit: Schedule | undefined;
+    let at = length;
+    for (const schedule of live) {
+      const fault = schedule.entries[0]!;
+      const distance = Math.max(0, fault.at.op! - schedule.seen);
+      if (fault.kind === 'net-refuse' || distance >= at) continue;
+      hit = schedule;
+      at = distance;
+    }
+    for (const schedule of live) if (schedule !== hit) schedule.seen += whole ? length : at;
+    if (!hit) return undefined;
+    const fault = hit.entries[0]!;
+    this.strike(hit, fault, undefined);
+    return { kind: fault.kind as NetKind, at };
+  }
+
+  /** A connection is about to be made, in either direction. @returns whether it is refused */
+  refuses(phase: NetPhase): boolean {
     for (const schedule of this.schedules) {
       const fault = schedule.entries[0]!;
-      if (COUNTED[fault.kind as ChipKind] !== undefined || fault.at.address !== undefined) continue;
-      if (!this.isDue(schedule, fault, phase, undefined)) continue;
+      if (fault.kind !== 'net-refuse' || fault.at.phase !== phase || schedule.seen < fault.at.op!) continue;
       this.strike(schedule, fault, undefined);
-      // A word is written in one cycle: there is no inside, so a cut inside loses power before it.
-      return fault.at.point === 'after' ? { after: interruption(fault) } : { before: interruption(fault) };
+      return true;
     }
-    return {};
+    return false;
   }
 
   private isDue(schedule: Schedule, fault: Fault, phase: Phase, address: number | undefined): boolean {
@@ -139,7 +203,9 @@ export class FaultEngine implements FlashFaults {
     this.emit({ type: 'fault.fired', ...fired });
   }
 
-  private effect(fault: Fault, operation: FlashOperation): FlashFault {
+  /** @param what names fault and operation, for the seed's choices */
+  private effect(fault: Fault, operation: FlashOperation, what: string): FlashFault {
+    const { address, length } = operation;
     switch (fault.kind) {
       case 'erase-fail':
       case 'program-fail':
@@ -148,26 +214,31 @@ export class FaultEngine implements FlashFaults {
       case 'write-drop':
         return { do: 'drop' };
       case 'stuck-bits':
-        return { do: 'stick', mask: this.stuckMask(operation.length) };
+        this.damage.stick(address, chosenBits(this.random, what, length), this.cells(address, length));
+        return this.damaged(operation)!;
       case 'worn-sector':
-        return { do: 'stick', mask: this.stuckMask(SECTOR_BYTES) };
+        this.damage.wear(address, chosenBits(this.random, what, SECTOR_BYTES));
+        return this.damaged(operation)!;
       default: {
         const { point = 'before', fraction } = fault.at;
-        if (point !== 'inside') return { do: 'stop', point, with: interruption(fault) };
-        const share = fraction ?? this.random.below(1 << 16) / (1 << 16);
-        return { do: 'tear', bits: Math.floor(8 * share * operation.length), with: interruption(fault) };
+        const held = this.mask(operation);
+        // A whole operation on cells some of which no longer change is one that was "torn" behind its last bit.
+        if (point === 'before' || (point === 'after' && !held)) return { do: 'stop', point, with: interruption(fault) };
+        const share = point === 'after' ? 1 : (fraction ?? chosenFraction(this.random, what));
+        const bits = Math.floor(8 * share * length);
+        return { do: 'tear', bits, with: interruption(fault), ...(held ? { mask: held } : {}) };
       }
     }
   }
 
-  private stuckMask(length: number): Uint8Array {
-    const mask = new Uint8Array(Math.min(length, Math.max(PAGE_BYTES, SECTOR_BYTES)));
-    const bits = mask.length * 8;
-    for (let count = Math.max(1, Math.floor(bits / STUCK_ONE_IN)); count > 0; count--) {
-      const bit = this.random.below(bits);
-      mask[bit >> 3]! |= 0x80 >> (bit & 7);
-    }
-    return mask;
+  private damaged(operation: FlashOperation): FlashFault | undefined {
+    const mask = this.mask(operation);
+    return mask && { do: 'stick', mask };
+  }
+
+  private mask({ kind, address, length }: FlashOperation): Uint8Array | undefined {
+    if (this.damage.none || kind === 'read') return undefined;
+    return kind === 'erase' ? this.damage.eraseMask(address, length) : this.damage.programMask(address, length);
   }
 }
 

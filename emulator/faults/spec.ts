@@ -26,6 +26,11 @@ export const PHASES = ['staging', 'fs', 'command', 'copy', 'clear', 'serial', 'a
 export const NET_PHASES = ['udp', 'tcp', 'http'] as const;
 export const POINTS = ['before', 'inside', 'after'] as const;
 
+/** As many as nine digits say. */
+const MAX_OP = 999_999_999;
+/** 24 address bits. */
+const MAX_ADDRESS = 0xff_ffff;
+
 export type PowerKind = (typeof POWER_KINDS)[number];
 export type ChipKind = (typeof CHIP_KINDS)[number];
 export type NetKind = (typeof NET_KINDS)[number];
@@ -59,7 +64,7 @@ const includes = <T extends string>(list: readonly T[], text: string): text is T
   (list as readonly string[]).includes(text);
 
 const isPowerKind = (kind: FaultKind): kind is PowerKind => includes(POWER_KINDS, kind);
-const isNetKind = (kind: FaultKind): kind is NetKind => includes(NET_KINDS, kind);
+export const isNetKind = (kind: FaultKind): kind is NetKind => includes(NET_KINDS, kind);
 
 /** Parses a whole list, e.g. `reset@copy:17+power-cut@copy:3:inside:0.5`. @throws FaultSpecError */
 export function parseFaults(text: string): Fault[] {
@@ -106,11 +111,27 @@ export function parseFault(text: string): Fault {
 }
 
 /** Checks what the grammar alone cannot say. @throws FaultSpecError */
-export function checkFault(fault: Fault, text = formatFault(fault)): Fault {
+export function checkFault(fault: Fault, text?: string): Fault {
+  if (typeof fault !== 'object' || fault === null || typeof fault.at !== 'object' || fault.at === null) {
+    throw new FaultSpecError('a fault is { kind, at: { phase, op } } or { kind, at: { address } }, or text');
+  }
   const fail = (why: string): never => {
-    throw new FaultSpecError(`fault "${text}": ${why}`);
+    throw new FaultSpecError(`fault "${text ?? shown(fault)}": ${why}`);
   };
   const { kind, at } = fault;
+  // Objects come from programs and from the network: nothing about them is certain.
+  if (![...POWER_KINDS, ...CHIP_KINDS, ...NET_KINDS].includes(kind)) fail('there is no such kind of fault');
+  const phases: readonly string[] = isNetKind(kind) ? NET_PHASES : PHASES;
+  if (at.phase !== undefined && !phases.includes(at.phase)) fail(`the phases of ${kind} are ${phases.join(', ')}`);
+  for (const [name, value, most] of [
+    ['op', at.op, MAX_OP],
+    ['address', at.address, MAX_ADDRESS],
+  ] as const) {
+    if (value !== undefined && !(Number.isInteger(value) && value >= 0 && value <= most)) {
+      fail(`${name} is a whole number from 0 to ${most}`);
+    }
+  }
+  if (at.point !== undefined && !includes(POINTS, at.point)) fail(`the points are ${POINTS.join(', ')}`);
   if ((at.address === undefined) === (at.phase === undefined || at.op === undefined)) {
     fail('wants either a phase with an operation, or an address');
   }
@@ -123,6 +144,9 @@ export function checkFault(fault: Fault, text = formatFault(fault)): Fault {
     fail(`${kind} concerns the flash chip; the phase ${at.phase} writes RTC memory`);
   }
   if (at.address !== undefined && isNetKind(kind)) fail('a network fault has no flash address');
+  if (at.phase === 'udp' && (kind === 'net-close' || kind === 'net-reset' || kind === 'net-refuse')) {
+    fail(`there is no connection in UDP that ${kind} could end; use tcp or http, or net-loss, net-stall for udp`);
+  }
   return fault;
 }
 
@@ -130,6 +154,19 @@ export function checkFault(fault: Fault, text = formatFault(fault)): Fault {
 export function formatFault({ kind, at }: Fault): string {
   const where = at.address === undefined ? `${at.phase}:${at.op}` : `0x${at.address.toString(16)}`;
   const point = at.point === undefined ? '' : `:${at.point}`;
-  const fraction = at.fraction === undefined ? '' : `:${at.fraction}`;
+  const fraction = at.fraction === undefined ? '' : `:${decimal(at.fraction)}`;
   return `${kind}@${where}${point}${fraction}`;
+}
+
+/** Without an exponent. */
+const decimal = (value: number): string =>
+  String(value).includes('e') ? value.toFixed(20).replace(/\.?0+$/, '') : String(value);
+
+/** Of an object that may be anything. */
+function shown(fault: Fault): string {
+  try {
+    return formatFault(fault);
+  } catch {
+    return String(fault.kind); // no device takes part here: this can be no Interruption
+  }
 }
