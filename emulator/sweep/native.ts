@@ -1,0 +1,23 @@
+/** The bootloader that is really in flash, executed, for a branch of the chip. */
+import { createLx106Sync } from '../../eboot/lx106.ts';
+import { RTC_BASE } from '../../eboot/memory-map.ts';
+import { executedEboot } from '../../eboot/native/native-eboot.ts';
+import { CpuSocket } from '../../eboot/native/native-machine.ts';
+import { DEFAULT_SECOND_NUMBER, gpiRegister } from '../../eboot/straps.ts';
+import type { Bootloader } from './boot-run.ts';
+
+/** @param flashId JEDEC id of the chip, as the bootloader may ask for it */
+export function nativeBootloader(flashId: number): Bootloader {
+  const socket = new CpuSocket(createLx106Sync);
+  return (options, { chip, rtc, entry, start }) =>
+    executedEboot(options, {
+      socket,
+      entry,
+      peek: (address, length) => chip.peek(address, length),
+      capacityBytes: chip.capacityBytes,
+      loadRtc: (address) => rtc.load32(address - RTC_BASE),
+      flashId,
+      gpio: gpiRegister(start.strap, DEFAULT_SECOND_NUMBER),
+      watchdogRunning: start.watchdogRunning,
+    });
+}
