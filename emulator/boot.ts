@@ -1,6 +1,6 @@
 /** One start of the chip, from the reset to the running application: ROM, eboot, sketch. Source: spec chapter 01 §6, §8, §9. */
 import type { Kernels } from '../assembly/host/kernels.ts';
-import { commandPort } from '../eboot/command.ts';
+import { COMMAND_BYTES, commandPort, decodeCommand, isValidCommand } from '../eboot/command.ts';
 import { type Era, eraOf } from '../eboot/eras.ts';
 import { driveRequests } from '../eboot/machine.ts';
 import { fetchFault } from '../eboot/memory-map.ts';
@@ -107,6 +107,8 @@ export class Boot {
   /** Who is at work. */
   private actor: 'loader' | 'eboot' | 'app' = 'app';
   private crashes = 0;
+  /** eboot gave up on the application, and no command is left that could mend it. */
+  private unloadable = false;
   private start: Start | undefined;
   /** What the SDK reports for the present start. */
   private reason = 0;
@@ -186,7 +188,7 @@ export class Boot {
       case 'download':
         return await this.download(life, cause);
       case 'hang':
-        return await this.die(life, deathInRom(end.why));
+        return await this.die(life, cause === 'eboot' && this.unloadable ? UNLOADABLE : deathInRom(end.why));
       case 'boot':
         return await this.runEboot(life, end.entry);
       default:
@@ -259,6 +261,7 @@ export class Boot {
   private async runEboot(life: Life, entry: number): Promise<never> {
     const { parts } = this;
     this.actor = 'eboot';
+    let said = '';
     const clock = chipClock(parts.clock, life);
     const end = await driveRequests(
       (parts.alter?.bootloader ?? this.engines.bootloader(this.start!, entry))({
@@ -267,7 +270,10 @@ export class Boot {
         ram: this.ram,
         readCommand: () => parts.rtc.readUser(0, 128),
         host: {
-          transmit: (text) => parts.uart.send(text),
+          transmit: (text) => {
+            said += text;
+            parts.uart.send(text);
+          },
           watchdog: (call) => {
             parts.resetState.watchdogRunning = call !== 'disable';
           },
@@ -282,6 +288,7 @@ export class Boot {
       },
     );
     this.actor = 'app';
+    this.unloadable = end.outcome === 'reset' && LOAD_FAILED.test(said) && !this.commandLeft();
     return await this.afterEboot(life, end);
   }
 
@@ -378,6 +385,13 @@ export class Boot {
     this.parts.settle({ state: 'dead', ...death });
   }
 
+  private commandLeft(): boolean {
+    return isValidCommand(
+      decodeCommand(this.parts.rtc.readUser(0, COMMAND_BYTES), this.crc32),
+      this.era().magicChecked,
+    );
+  }
+
   /** The build in the boot sector decides what eboot does, unless the run says otherwise. */
   private era(): Era {
     if (this.parts.core !== undefined) return eraOf(this.parts.core);
@@ -391,6 +405,17 @@ interface Death {
   readonly cure: Cure;
   readonly message: string;
 }
+
+/** What eboot prints when it cannot load the application. Source: spec chapter 01 §9.5. */
+const LOAD_FAILED = /e:[123]\r?\n$/;
+
+/** Another reset would end in the same place: nothing is left to copy, and what is there cannot be loaded. */
+const UNLOADABLE: Death = {
+  why: 'rom-hang',
+  cure: 'serial',
+  message:
+    'eboot cannot load the application and restarts into a ROM that hangs, at every reset; only a serial upload helps',
+};
 
 /** After a serial upload without a reset, every restart of the application ends here. */
 const HANGS_IN_LOADER: Death = {
