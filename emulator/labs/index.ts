@@ -168,6 +168,55 @@ const resetIsNotPower: Lab = {
   ],
 };
 
+const firstUpload: Lab = {
+  number: 6,
+  title: 'The first upload is serial',
+  document: '06-first-upload.md',
+  goals: [
+    {
+      text: 'the serial loader wrote an image into the flash',
+      hint: 'start with --boot download, and flash first.bin',
+      met: (log) => log.inOrder(is('loader.start'), is('flash.erase'), is('flash.program')),
+    },
+    {
+      text: 'after a hardware reset with GPIO0 high it runs',
+      hint: 'let go of FLASH (gpio0 = 1) before you press reset',
+      met: (log) =>
+        log.inOrder(
+          is('loader.start'),
+          is('reset', ({ cause }) => cause === 'external'),
+          is('straps', ({ latched }) => latched === 3),
+          started('1.0'),
+        ),
+    },
+    {
+      text: 'an update over the air was refused with error 11',
+      hint: 'flash once more, with `soft`, and upload without a reset',
+      met: (log) => log.has('update.error', ({ code }) => code === 11),
+    },
+    {
+      text: 'a software restart in that state killed the device',
+      hint: 'reset it with the cause `software`',
+      met: (log) =>
+        log.inOrder(
+          is('update.error', ({ code }) => code === 11),
+          is('device.dead', ({ why }) => why === 'rom-hang'),
+        ),
+    },
+    {
+      text: 'the reset button cured it: version 2.0 came over the air and runs',
+      hint: 'reset with the cause `external`, then upload second.bin',
+      met: (log) =>
+        log.inOrder(
+          is('device.dead'),
+          is('reset', ({ cause }) => cause === 'external'),
+          is('update.end'),
+          started('2.0'),
+        ),
+    },
+  ],
+};
+
 const signedUpdates: Lab = {
   number: 7,
   title: 'Who may update',
@@ -193,4 +242,11 @@ const signedUpdates: Lab = {
 
 const fired = (beginning: string) => is('fault.fired', ({ spec }) => spec.startsWith(beginning));
 
-export const labs: readonly Lab[] = [whatIsInABin, watchAnUpdate, whereItGoes, resetIsNotPower, signedUpdates];
+export const labs: readonly Lab[] = [
+  whatIsInABin,
+  watchAnUpdate,
+  whereItGoes,
+  resetIsNotPower,
+  firstUpload,
+  signedUpdates,
+];
