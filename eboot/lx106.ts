@@ -3,6 +3,7 @@ import type { Lx106, Lx106Options } from '../assembly/host/lx106.ts';
 import { wasmLx106 } from '../assembly/host/lx106-wasm.ts';
 
 export type { Lx106, Lx106Devices, Lx106Options, Lx106State, StopReason } from '../assembly/host/lx106.ts';
+export { type Disassembled, disassemble, listing } from '../assembly/host/lx106-disassemble.ts';
 
 /**
  * A core, ready at once.

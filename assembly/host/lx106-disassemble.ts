@@ -79,7 +79,11 @@ const jump = (mnemonic: string, target: number, ...operands: string[]): Text => 
   target,
 ];
 
-/** One instruction from its first bytes; `pc` is its address. */
+/**
+ * One instruction from its first bytes; `pc` is its address.
+ *
+ * @example disassemble(Uint8Array.of(0x12, 0xc1, 0xd0), 0x4010f474) // { length: 3, mnemonic: 'addi', operands: 'a1, a1, -48' }
+ */
 export function disassemble(bytes: Uint8Array, pc: number): Disassembled {
   const op0 = (bytes[0] ?? 0) & 15;
   const length = op0 >= 8 && op0 <= 13 ? 2 : 3;
@@ -95,7 +99,11 @@ export function disassemble(bytes: Uint8Array, pc: number): Disassembled {
   return { length: own.length, mnemonic: '.byte', operands: [...own].map((byte) => hex(byte)).join(', ') };
 }
 
-/** @example listing(code, 0x4010f000) // '4010f474  12c1d0    addi     a1, a1, -48' and so on, a line each */
+/**
+ * A line for each instruction, one after the other from the first byte on.
+ *
+ * @example listing(code, 0x4010f000) // '4010f474  12c1d0    addi     a1, a1, -48' and so on
+ */
 export function listing(bytes: Uint8Array, start: number): string[] {
   const lines: string[] = [];
   for (let offset = 0; offset < bytes.length; ) {

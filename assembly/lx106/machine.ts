@@ -71,9 +71,13 @@ export function getSpecial(number: u32): u32 {
 
 /** The host may write everything there is, as it is; CCOMPARE0 and INTCLEAR act as with WSR. */
 export function setSpecialFromHost(number: u32, value: u32): void {
-  if (number == Sr.CCOMPARE0 || number == Sr.INTCLEAR) writeSpecial(number, value);
-  else if (number == Sr.INTERRUPT) setSpecial(number, (masked(number, value) & ~LEVEL_LINES) | (load<u32>(LINES) & LEVEL_LINES));
-  else setSpecial(number, masked(number, value));
+  if (number == Sr.CCOMPARE0 || number == Sr.INTCLEAR) {
+    writeSpecial(number, value);
+    return;
+  }
+  value = masked(number, value);
+  if (number == Sr.INTERRUPT) value = (value & ~LEVEL_LINES) | (load<u32>(LINES) & LEVEL_LINES);
+  setSpecial(number, value);
 }
 
 export function setLine(line: u32, level: bool): void {

@@ -6,7 +6,7 @@ import { createLx106Sync } from '../../../eboot/lx106.ts';
 import { program } from './code.ts';
 import { vectors } from './vectors.ts';
 
-test.each<readonly [code: string, text: string, pc?: number]>([
+const EXAMPLES: readonly (readonly [code: string, text: string, pc?: number])[] = [
   // Checked with xtensa-lx106-elf-objdump of binutils 2.40.
   ['12c1d0', 'addi a1, a1, -48'],
   ['92a120', 'movi a9, 0x120'],
@@ -31,7 +31,9 @@ test.each<readonly [code: string, text: string, pc?: number]>([
   ['2df4', 'break.n 4'],
   ['f04200', 'break 2, 15'],
   ['76830a', '.byte 0x76, 0x83, 0xa'],
-])('%s is %s', (code, text, pc = 0x40100000) => {
+];
+
+test.each(EXAMPLES.map(([code, text, pc]) => [code, text, pc ?? 0x40100000] as const))('%s is %s', (code, text, pc) => {
   const { length, mnemonic, operands } = disassemble(Buffer.from(code, 'hex'), pc);
   expect(`${mnemonic} ${operands}`.trim()).toBe(text);
   expect(length).toBe(code.length / 2);
