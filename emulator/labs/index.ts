@@ -168,6 +168,42 @@ const resetIsNotPower: Lab = {
   ],
 };
 
+const pullThePlug: Lab = {
+  number: 5,
+  title: 'Pull the plug, everywhere',
+  document: '05-pull-the-plug.md',
+  goals: [
+    {
+      text: 'power was cut inside an operation of the copy',
+      hint: 'replay a result whose id has power-cut@copy and inside',
+      met: (log) =>
+        log.has('fault.fired', ({ spec }) => spec.startsWith('power-cut@copy') && spec.includes('inside')) &&
+        log.inOrder(
+          is('eboot.command'),
+          fired('power-cut@copy'),
+          is('power.off', ({ cause }) => cause === 'fault'),
+        ),
+    },
+    {
+      text: 'the torn operation can be seen',
+      hint: 'let `replay` write --events',
+      met: (log) =>
+        log.events.some(
+          (event) => (event.type === 'flash.program' || event.type === 'flash.erase') && event.torn !== undefined,
+        ),
+    },
+    {
+      text: 'only a serial upload would revive the device',
+      hint: 'choose a result with the verdict brick',
+      met: (log) =>
+        log.inOrder(
+          fired('power-cut@copy'),
+          is('device.dead', ({ cure }) => cure === 'serial'),
+        ),
+    },
+  ],
+};
+
 const firstUpload: Lab = {
   number: 6,
   title: 'The first upload is serial',
@@ -180,7 +216,7 @@ const firstUpload: Lab = {
     },
     {
       text: 'after a hardware reset with GPIO0 high it runs',
-      hint: 'let go of FLASH (gpio0 = 1) before you press reset',
+      hint: 'press reset, with FLASH let go (gpio0 = 1)',
       met: (log) =>
         log.inOrder(
           is('loader.start'),
@@ -240,6 +276,39 @@ const signedUpdates: Lab = {
   ],
 };
 
+const cannotBrick: Lab = {
+  number: 8,
+  title: 'Design an update that cannot brick',
+  document: '08-cannot-brick.md',
+  goals: [
+    {
+      text: 'a reset struck while eboot copied',
+      hint: 'replay a result whose id has reset@copy',
+      met: (log) =>
+        log.inOrder(
+          is('eboot.command'),
+          fired('reset@copy'),
+          is('reset', ({ rtcKept }) => rtcKept),
+        ),
+    },
+    {
+      text: 'the copy began again and ended',
+      hint: 'core 2.6.3 or newer',
+      met: (log) =>
+        log.inOrder(
+          fired('reset@copy'),
+          is('eboot.command'),
+          is('eboot.end', ({ result }) => result === 0),
+        ),
+    },
+    {
+      text: 'version 2.0 runs',
+      hint: 'build new.bin with --version 2.0',
+      met: (log) => log.inOrder(fired('reset@copy'), started('2.0')),
+    },
+  ],
+};
+
 const fired = (beginning: string) => is('fault.fired', ({ spec }) => spec.startsWith(beginning));
 
 export const labs: readonly Lab[] = [
@@ -247,6 +316,8 @@ export const labs: readonly Lab[] = [
   watchAnUpdate,
   whereItGoes,
   resetIsNotPower,
+  pullThePlug,
   firstUpload,
   signedUpdates,
+  cannotBrick,
 ];
