@@ -24,8 +24,8 @@ export interface Clock {
    * of the kind `unseen`: nobody can tell whether it took place, and what follows it must not be overtaken.
    */
   delay(ms: number, kind?: DelayKind): Promise<void>;
-  /** Lets the network context run once. */
-  yield(): Promise<void>;
+  /** Lets the network context run once; nothing to wait for when it has just run. */
+  yield(): Promise<void> | void;
 }
 
 export interface Address {
@@ -110,6 +110,9 @@ export interface TlsOptions {
   readonly trust: TlsTrust;
 }
 
+/** How the events name what crosses a TCP connection (design.md §5). */
+export type StreamChannel = 'tcp' | 'http';
+
 /** The device's network interface. Everything opened through it is closed when the device stops. */
 export interface Network {
   /** The station's IPv4 address. */
@@ -121,14 +124,19 @@ export interface Network {
   /** Joins `group` on the interface; several sockets on one machine share the port. */
   joinMulticast(group: string, port: number): Promise<UdpSocket>;
   /** `undefined` when refused (at once) or unreachable (after `timeoutMs`). */
-  connectTcp(to: Address, timeoutMs: number): Promise<TcpConnection | undefined>;
+  connectTcp(to: Address, timeoutMs: number, channel?: StreamChannel): Promise<TcpConnection | undefined>;
   /** TCP and TLS 1.2; `error` says in words what went wrong, which the device itself does not tell. */
-  connectTls?(to: Address, options: TlsOptions, timeoutMs: number): Promise<TcpConnection | { readonly error: string }>;
+  connectTls?(
+    to: Address,
+    options: TlsOptions,
+    timeoutMs: number,
+    channel?: StreamChannel,
+  ): Promise<TcpConnection | { readonly error: string }>;
   /** IPv4 address of a host name; `undefined` when there is none, or no answer within `timeoutMs`. */
   resolve?(host: string, timeoutMs: number): Promise<string | undefined>;
-  listenTcp(port: number): Promise<TcpListener>;
+  listenTcp(port: number, channel?: StreamChannel): Promise<TcpListener>;
   /** TLS 1.2 with this certificate. Not there on the simulated network. Rejects as `listenTcp`. */
-  listenTls?(port: number, identity: TlsIdentity): Promise<TlsListener>;
+  listenTls?(port: number, identity: TlsIdentity, channel?: StreamChannel): Promise<TlsListener>;
 }
 
 /** The ROM's MD5 as the core's MD5Builder uses it. */

@@ -12,12 +12,14 @@ type HeaderFlash = Pick<EspFlash, 'flashRead' | 'flashMapSupport' | 'getFlashChi
 /**
  * `_verifyEnd` for a sketch: looks at what is really staged. Of a gzip only the two magic bytes are looked at, whatever
  * size its content asks for (Q13). An unknown size nibble fits every chip; an "autoflash" build does not ask.
+ *
+ * @param takesGzip as {@link ServiceEra} says
  */
-export function findHeaderError(flash: HeaderFlash, start: number): UpdateError | undefined {
+export function findHeaderError(flash: HeaderFlash, start: number, takesGzip = true): UpdateError | undefined {
   const header = flash.flashRead(start, 4);
   if (!header) return { name: 'READ', code: 3, address: start };
   const [magic = 0, second = 0, , sizeAndSpeed = 0] = header;
-  if (magic === GZIP_MAGIC_0 && second === GZIP_MAGIC_1) return undefined;
+  if (takesGzip && magic === GZIP_MAGIC_0 && second === GZIP_MAGIC_1) return undefined;
   if (magic !== IMAGE_MAGIC) return { name: 'MAGIC_BYTE', code: 10, found: magic };
   if (flash.flashMapSupport) return undefined;
   const wantedSize = coreSizeOfHeader(sizeAndSpeed);

@@ -10,6 +10,8 @@ export type { HttpMessage };
 
 /** espota.py waits so long for an answer. */
 const ANSWER_US = 10_000_000;
+/** Meanwhile the device is still busy with what it refused, and hears nothing. */
+const PAUSE_US = 500_000;
 
 export const md5 = (data: string | Uint8Array): string => createHash('md5').update(data).digest('hex');
 export const latin1 = (data: Uint8Array): string => Buffer.from(data).toString('latin1');
@@ -24,6 +26,7 @@ export async function invite(stage: Stage, device: Device, size: number, command
   const deadline = device.nowUs + ANSWER_US;
   await stage.until(device, 'answer', () => udp.received.length > 0 || device.nowUs >= deadline);
   udp.close();
+  await device.advance(PAUSE_US);
   const answer = udp.received[0];
   return answer && latin1(answer.data).trimEnd();
 }
@@ -58,6 +61,8 @@ export async function uploadAndListen(stage: Stage, device: Device, image: Uint8
 /** An update server that gives answer n to request n, the last one again and again. Each ends with the connection. */
 export class ScriptedServer {
   readonly requests: HttpMessage[] = [];
+  /** The first event after the first request. */
+  askedAtSeq = Number.POSITIVE_INFINITY;
   private readonly listener;
 
   /** @param answers pieces of one answer leave 10 ms apart, each in a segment of its own */
@@ -71,6 +76,7 @@ export class ScriptedServer {
         if (!request) return;
         text = '';
         const answer = answers[Math.min(this.requests.length, answers.length - 1)] ?? [];
+        if (this.requests.length === 0) this.askedAtSeq = device.events.nextSeq;
         this.requests.push(request);
         this.send(device, connection, answer);
       });

@@ -3,6 +3,7 @@
  * named, the cure shown. Source: spec chapter 06.
  */
 import { buildImage } from '../../flash/image-build.ts';
+import type { FlashMode } from '../../flash/image-header.ts';
 import { createDevice, type Device } from '../device.ts';
 import type { DeviceEventType, EventOf, Stamped } from '../events.ts';
 import type { DeviceOptions } from '../options.ts';
@@ -65,6 +66,7 @@ export interface ImageWish {
   readonly layout?: string;
   readonly sketch?: string | readonly string[];
   readonly core?: string;
+  readonly mode?: FlashMode;
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -93,7 +95,7 @@ export class Stage {
     this.devices.push(device);
     await this.options.onDevice?.(device);
     const on = device.powerOn();
-    await settle(device);
+    await this.settled(device);
     await on;
     return device;
   }
@@ -122,7 +124,7 @@ export class Stage {
   async restart(device: Device, how: 'power-cycle' | 'reset-button'): Promise<PowerState> {
     if (how === 'power-cycle') await device.powerOff();
     const started = how === 'power-cycle' ? device.powerOn() : device.reset('external');
-    await settle(device);
+    await this.settled(device);
     return started;
   }
 

@@ -29,6 +29,8 @@ export interface ArduinoOtaParts {
   readonly mdns?: OtaMdns | undefined;
   /** Takes what a build with OTA debug prints, one line (with its LF) a call. */
   readonly debug?: ((line: string) => void) | undefined;
+  /** What passwords and challenges are hashed with, as lower-case hex (MD5). */
+  readonly digest?: ((bytes: Uint8Array) => string) | undefined;
   /** The port to bind when the sketch sets none (8266). 0: the system chooses, once. */
   readonly defaultPort?: number | undefined;
 }
@@ -63,7 +65,7 @@ export class ArduinoOTA {
 
   constructor(parts: ArduinoOtaParts) {
     this.parts = parts;
-    this.session = new OtaSession((text) => this.md5Hex(toBytes(text)));
+    this.session = new OtaSession((text) => this.digestHex(toBytes(text)));
   }
 
   // Settings. For port, hostname and password the first call wins; later ones, and all after `begin`, do nothing.
@@ -83,9 +85,9 @@ export class ArduinoOTA {
     return this.hostname;
   }
 
-  /** Stores the MD5 of `password`. `setPassword('')` turns authentication on, with the empty password. */
+  /** Stores the MD5 (or other digest) of `password`. `setPassword('')` turns authentication on, with the empty password. */
   setPassword(password: string | null): void {
-    if (this.canSetPassword(password)) this.session.passwordHash = this.md5Hex(new TextEncoder().encode(password));
+    if (this.canSetPassword(password)) this.session.passwordHash = this.digestHex(new TextEncoder().encode(password));
   }
 
   /** Stores `hash` as it is. An empty one leaves authentication off; one in upper case no uploader can match. */
@@ -281,7 +283,8 @@ export class ArduinoOTA {
     return !this.initialised && this.session.passwordHash === '' && text !== null;
   }
 
-  private md5Hex(bytes: Uint8Array): string {
+  private digestHex(bytes: Uint8Array): string {
+    if (this.parts.digest) return this.parts.digest(bytes);
     const md5 = this.parts.ports.md5();
     md5.update(bytes);
     return Array.from(md5.digest(), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -56,15 +56,16 @@ export function readInvitation(datagram: Uint8Array): ReadInvitation {
  * Reads a datagram that came while the answer to a challenge is awaited. Nothing is trimmed: a CR before the LF makes
  * the response too long. Never throws.
  *
- * @returns undefined when it is no answer: another command, or a part that has not 32 characters
+ * @param length characters of both parts
+ * @returns undefined when it is no answer: another command, or a part that has not so many characters
  */
-export function readAuthAnswer(datagram: Uint8Array): AuthAnswer | undefined {
+export function readAuthAnswer(datagram: Uint8Array, length: number = MD5_TEXT_LENGTH): AuthAnswer | undefined {
   const reader = new DatagramReader(datagram);
   if (reader.integer() !== U_AUTH) return undefined;
   reader.skip();
   const cnonce = reader.textUntil(' ');
   const response = reader.textUntil('\n');
-  if (cnonce.length !== MD5_TEXT_LENGTH || response.length !== MD5_TEXT_LENGTH) return undefined;
+  if (cnonce.length !== length || response.length !== length) return undefined;
   return { cnonce, response };
 }
 

@@ -45,8 +45,8 @@ export class OtaSession {
 
   private nonce = '';
 
-  /** @param md5Hex MD5 of a latin1 text as 32 lower-case hex characters */
-  constructor(private readonly md5Hex: (text: string) => string) {}
+  /** @param digestHex MD5 (or what the device has in its place) of a latin1 text as lower-case hex characters */
+  constructor(private readonly digestHex: (text: string) => string) {}
 
   /**
    * Takes one datagram. Never throws, whatever the bytes.
@@ -82,7 +82,7 @@ export class OtaSession {
       this.state = 'run-update';
       return [told];
     }
-    this.nonce = this.md5Hex(String(micros >>> 0));
+    this.nonce = this.digestHex(String(micros >>> 0));
     this.state = 'wait-auth';
     return [told, { do: 'reply', text: `AUTH ${this.nonce}`, to: this.inviter }];
   }
@@ -92,7 +92,7 @@ export class OtaSession {
    * host may answer, and a second uploader's invitation only cancels the first one.
    */
   private receiveAnswer(datagram: Uint8Array, from: Address): SessionEffect[] {
-    const answer = readAuthAnswer(datagram);
+    const answer = readAuthAnswer(datagram, this.nonce.length);
     const ok = answer !== undefined && answer.response === this.expectedResponse(answer.cnonce);
     this.state = ok ? 'run-update' : 'idle';
     const told: SessionEffect = { do: 'tell', event: { type: 'ota.auth', peer: peerName(from), ok } };
@@ -105,6 +105,6 @@ export class OtaSession {
   }
 
   private expectedResponse(cnonce: string): string {
-    return this.md5Hex(`${this.passwordHash}:${this.nonce}:${cnonce}`);
+    return this.digestHex(`${this.passwordHash}:${this.nonce}:${cnonce}`);
   }
 }

@@ -5,6 +5,7 @@
 import type { EspFlash } from '../../flash/esp-class.ts';
 import type { HttpUpdateEvent } from '../events.ts';
 import type { Clock, Emit, Network, System } from '../ports.ts';
+import type { ServiceEra } from '../service-era.ts';
 import { U_FLASH, U_FS } from '../update-area.ts';
 import type { Updater } from '../updater.ts';
 import { decideUpdate, decideVersion, PEEKED_BYTES, sketchHeaderError } from './decision.ts';
@@ -47,6 +48,8 @@ export interface HttpUpdatePorts {
   readonly connections?: OpenConnections;
   /** An ATOMIC_FS_UPDATE build restarts after a file system update, too. */
   readonly atomicFs?: boolean;
+  /** Of an older core (`master`). */
+  readonly era?: ServiceEra;
   /** MAC addresses and SDK version (made from the chip id; the one of `master`). */
   readonly identity?: HttpUpdateIdentity;
 }
@@ -224,7 +227,7 @@ export class ESP8266HTTPUpdate {
     http.setTimeout(this.clientTimeoutMs);
     http.setFollowRedirects(this.followRedirects);
     http.setUserAgent(USER_AGENT);
-    for (const [name, value] of updateHeaders(this.facts(), mode, currentVersion)) {
+    for (const [name, value] of updateHeaders(this.facts(), mode, currentVersion, this.ports.era?.sendsSketchMd5)) {
       http.addHeader(name, value);
     }
     http.collectHeaders(mode === 'version' ? ['x-MD5', 'x-version'] : ['x-MD5']);

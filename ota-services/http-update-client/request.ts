@@ -58,11 +58,12 @@ export interface DeviceFacts {
 /** File systems of any kind are asked for as `spiffs`. */
 export type UpdateMode = 'sketch' | 'spiffs' | 'version';
 
-/** Lines 6 to 15 of the table, as a sketch would add them. @param version empty: no such line */
+/** Lines 6 to 15 of the table, as a sketch would add them. @param version empty: no such line @param sendsSketchMd5 as `ServiceEra` */
 export function updateHeaders(
   facts: DeviceFacts,
   mode: UpdateMode,
   version: string,
+  sendsSketchMd5 = true,
 ): (readonly [name: string, value: string])[] {
   const lines: (readonly [string, string])[] = [
     ['x-ESP8266-Chip-ID', String(facts.chipId)],
@@ -70,7 +71,7 @@ export function updateHeaders(
     ['x-ESP8266-AP-MAC', facts.apMac],
     ['x-ESP8266-free-space', String(facts.freeSketchSpace)],
     ['x-ESP8266-sketch-size', String(facts.sketchSize)],
-    ['x-ESP8266-sketch-md5', facts.sketchMd5],
+    ...(sendsSketchMd5 ? ([['x-ESP8266-sketch-md5', facts.sketchMd5]] as const) : []),
     ['x-ESP8266-chip-size', String(facts.chipSize)],
     ['x-ESP8266-sdk-version', facts.sdkVersion],
     ['x-ESP8266-mode', mode],

@@ -1,6 +1,6 @@
 /** `vesp scenario list`, `vesp scenario run NAME`: failures from the field, to be watched. Contract: design.md §4. */
 import type { Command } from 'commander';
-import { type Act, playScenario, type Scenario, ScenarioFailed, scenarios } from '../../scenarios/index.ts';
+import { type Act, documentOf, playScenario, type Scenario, ScenarioFailed, scenarios } from '../../scenarios/index.ts';
 import { UserError } from '../errors.ts';
 import { parseCount } from '../numbers.ts';
 import { printTable } from '../table.ts';
@@ -16,7 +16,12 @@ export function registerScenarioCommands(program: Command): void {
     .command('list')
     .description('what there is')
     .option('--json', 'as JSON')
-    .action((options: { json?: boolean }) => {
+    .option('--markdown', 'with causes and cures, as the page docs/scenarios.md')
+    .action((options: { json?: boolean; markdown?: boolean }) => {
+      if (options.markdown) {
+        process.stdout.write(documentOf(scenarios));
+        return;
+      }
       if (options.json) {
         const facts = scenarios.map(({ play: _, ...rest }) => rest);
         process.stdout.write(`${JSON.stringify(facts, null, 2)}\n`);
