@@ -5,7 +5,7 @@ import { type Fault, FaultSpecError } from '../faults/spec.ts';
 import { gunzip } from '../gzip.ts';
 import { badRequest, conflict } from './api-error.ts';
 import { JSON_LIMIT, readBody, readObject } from './body.ts';
-import type { CpuDebug } from './cpu-debug.ts';
+import type { CpuDebug, CpuStop } from './cpu-debug.ts';
 import { comesToSomething, type Exclusive } from './device-routes.ts';
 import type { FaultList } from './fault-list.ts';
 import type { ControlledDevice, KnownSettings, OpaqueSnapshot } from './ports.ts';
@@ -107,7 +107,7 @@ export function cpuRoutes(device: ControlledDevice): Routes {
         const cpu = running();
         if (!device.paused)
           throw conflict('not-paused', 'stepping needs a paused device: POST /api/clock {"paused":true}');
-        const stop = await cpu.step(steps);
+        const stop = await stepOf(cpu, steps);
         return { json: { ...stop, cpu: shown(cpu) } };
       },
     },
@@ -126,6 +126,15 @@ export function cpuRoutes(device: ControlledDevice): Routes {
       },
     },
   };
+}
+
+/** A step that cannot be taken now, e.g. because another one is under way, is a conflict. */
+async function stepOf(cpu: CpuDebug, steps: number): Promise<CpuStop> {
+  try {
+    return await cpu.step(steps);
+  } catch (error) {
+    throw conflict('busy', error instanceof Error ? error.message : String(error));
+  }
 }
 
 export function imageRoutes(

@@ -287,6 +287,10 @@ describe('the CPU', () => {
     expect((await ask('/api/cpu/step', { body: {} })).json.error.code).toBe('not-paused');
     device.pause();
     expect((await ask('/api/cpu/step', { body: { count: 3 } })).json).toMatchObject({ reason: 'step', steps: 3 });
+    cpu.step = () => {
+      throw new Error('a step is under way');
+    };
+    expect((await ask('/api/cpu/step', { body: {} })).json.error.code).toBe('busy');
     const put = (body: unknown) => ask('/api/cpu/breakpoints', { method: 'PUT', body });
     expect((await put({ breakpoints: [0x40100004] })).json).toEqual({ breakpoints: [0x40100004] });
     expect([...cpu.breakpoints]).toEqual([0x40100004]);
