@@ -74,7 +74,8 @@ export class Updater extends UpdateState {
     this.ledPin = ledPin;
     this.ledOn = ledOn ? 1 : 0;
     const straps = system.bootStraps();
-    if (straps === STRAPS_UART_DOWNLOAD && this.era.checksStraps) return this.fail({ name: 'BOOTSTRAP', code: 11, straps });
+    if (straps === STRAPS_UART_DOWNLOAD && this.era.checksStraps)
+      return this.fail({ name: 'BOOTSTRAP', code: 11, straps });
     if (total === 0) return this.fail({ name: 'SIZE', code: 5 });
     // checkFlashConfig(false), spelled out: the error tells both sizes without reading them again.
     const realSize = flash.getFlashChipRealSize();

@@ -75,11 +75,14 @@ function stable(network: Network, chosen: Chosen, fail: (error: ListenError) => 
     address: network.address,
     ...('netmask' in network ? { netmask: network.netmask as string } : {}),
     bindUdp: (port) => open('udp', port, (wanted) => network.bindUdp(wanted)),
-    listenTcp: (port) => open('tcp', port, (wanted) => network.listenTcp(wanted)),
+    listenTcp: (port, channel) => open('tcp', port, (wanted) => network.listenTcp(wanted, channel)),
     joinMulticast: (group, port) => network.joinMulticast(group, port),
-    connectTcp: (to, timeoutMs) => network.connectTcp(to, timeoutMs),
+    connectTcp: network.connectTcp.bind(network),
     ...(network.listenTls
-      ? { listenTls: (port, identity) => open('tcp', port, (wanted) => network.listenTls!(wanted, identity)) }
+      ? {
+          listenTls: (port, identity, channel) =>
+            open('tcp', port, (wanted) => network.listenTls!(wanted, identity, channel)),
+        }
       : {}),
     ...(network.connectTls ? { connectTls: network.connectTls.bind(network) } : {}),
     ...(network.resolve ? { resolve: network.resolve.bind(network) } : {}),

@@ -11,6 +11,7 @@ import type { WireEvent } from '../../ota-services/events.ts';
 import type {
   Address,
   Network,
+  StreamChannel,
   TcpConnection,
   TcpListener,
   TlsIdentity,
@@ -21,8 +22,6 @@ import type {
 import type { Life } from '../life.ts';
 import { NodeListener } from './node-listener.ts';
 import { NodeTcpConnection, type NodeTcpOptions, resetSocket } from './node-tcp.ts';
-import { startTls } from './node-tls.ts';
-import { NodeTlsListener } from './node-tls-listener.ts';
 import { NodeUdpSocket } from './node-udp.ts';
 import { checkPort, DEFAULT_WINDOW_BYTES } from './wire.ts';
 
@@ -95,21 +94,23 @@ class NodeDevice implements Network {
     });
   }
 
-  async connectTcp(to: Address, timeoutMs: number): Promise<TcpConnection | undefined> {
+  async connectTcp(to: Address, timeoutMs: number, channel?: StreamChannel): Promise<TcpConnection | undefined> {
     const socket = await this.connect(to, timeoutMs);
-    return socket && new NodeTcpConnection(socket, this.tcp);
+    return socket && new NodeTcpConnection(socket, this.tcpAs(channel));
   }
 
   async connectTls(
     to: Address,
     options: TlsOptions,
     timeoutMs: number,
+    channel?: StreamChannel,
   ): Promise<TcpConnection | { readonly error: string }> {
     const socket = await this.connect(to, timeoutMs);
     if (!socket) return { error: `no TCP connection to ${to.address}:${to.port}` };
+    const { startTls } = await this.life.guard(import('./node-tls.ts'));
     const secured = await this.life.guard(startTls(socket, options, this.life));
     if (typeof secured === 'string') return { error: secured };
-    return new NodeTcpConnection(secured, this.tcp);
+    return new NodeTcpConnection(secured, this.tcpAs(channel));
   }
 
   async resolve(host: string, timeoutMs: number): Promise<string | undefined> {
@@ -127,14 +128,21 @@ class NodeDevice implements Network {
     }
   }
 
-  async listenTcp(port: number): Promise<TcpListener> {
+  async listenTcp(port: number, channel?: StreamChannel): Promise<TcpListener> {
     this.life.check();
-    return NodeListener.open({ address: this.options.host, port: checkPort(port) }, this.tcp);
+    return NodeListener.open({ address: this.options.host, port: checkPort(port) }, this.tcpAs(channel));
   }
 
-  async listenTls(port: number, identity: TlsIdentity): Promise<TlsListener> {
+  async listenTls(port: number, identity: TlsIdentity, channel?: StreamChannel): Promise<TlsListener> {
     this.life.check();
-    return NodeTlsListener.open({ address: this.options.host, port: checkPort(port) }, identity, this.tcp);
+    const bind = { address: this.options.host, port: checkPort(port) };
+    // Most devices have no TLS, and to load it takes Node a tenth of their start.
+    const { NodeTlsListener } = await this.life.guard(import('./node-tls-listener.ts'));
+    return NodeTlsListener.open(bind, identity, this.tcpAs(channel));
+  }
+
+  private tcpAs(channel: StreamChannel = 'tcp'): NodeTcpOptions {
+    return { ...this.tcp, channel };
   }
 
   private async connect(to: Address, timeoutMs: number): Promise<Socket | undefined> {

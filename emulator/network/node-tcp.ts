@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net';
 import type { Emit } from '../../flash/ports.ts';
 import type { WireEvent } from '../../ota-services/events.ts';
-import type { Address, TcpConnection } from '../../ota-services/ports.ts';
+import type { Address, StreamChannel, TcpConnection } from '../../ota-services/ports.ts';
 import type { Life } from '../life.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { Signal } from './signal.ts';
@@ -21,11 +21,14 @@ export interface NodeTcpOptions {
   readonly life: Life;
   readonly emit: Emit<WireEvent>;
   readonly windowBytes: number;
+  /** In the events (tcp). */
+  readonly channel?: StreamChannel;
 }
 
 export class NodeTcpConnection implements TcpConnection {
   readonly local: Address;
   readonly remote: Address;
+  private readonly channel: StreamChannel;
   /** Received and not read; may hold more than the window, as the kernel hands over what it has. */
   private readonly incoming = new ByteQueue();
   private readonly changed: Signal;
@@ -44,6 +47,7 @@ export class NodeTcpConnection implements TcpConnection {
   ) {
     this.local = { address: socket.localAddress ?? '0.0.0.0', port: socket.localPort ?? 0 };
     this.remote = { address: socket.remoteAddress ?? '0.0.0.0', port: socket.remotePort ?? 0 };
+    this.channel = options.channel ?? 'tcp';
     const { life } = options;
     this.changed = new Signal(life, wallTimer);
     this.progressed = new Signal(life, wallTimer);
@@ -96,7 +100,7 @@ export class NodeTcpConnection implements TcpConnection {
   write(data: Uint8Array): boolean {
     if (!this.connected() || !this.socket.writable) return false;
     if (data.length === 0) return true;
-    this.options.emit(wireEvent('wire.out', 'tcp', this.remote, data));
+    this.options.emit(wireEvent('wire.out', this.channel, this.remote, data));
     this.unsentBytes += data.length;
     // A copy: the kernel may take it later than the caller reuses its buffer.
     this.socket.write(data.slice(), () => {
@@ -160,7 +164,7 @@ export class NodeTcpConnection implements TcpConnection {
 
   private receive(data: Buffer): void {
     if (this.closed) return;
-    this.options.emit(wireEvent('wire.in', 'tcp', this.remote, data));
+    this.options.emit(wireEvent('wire.in', this.channel, this.remote, data));
     this.incoming.give(data); // Node reads into a new buffer each time
     if (this.incoming.length >= this.options.windowBytes) this.socket.pause();
     this.notify();

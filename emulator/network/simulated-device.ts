@@ -1,5 +1,12 @@
 /** The device's side of a `SimulatedNetwork`, for one life: the ports of `ota-services/ports.ts`. */
-import type { Address, Network, TcpConnection, TcpListener, UdpSocket } from '../../ota-services/ports.ts';
+import type {
+  Address,
+  Network,
+  StreamChannel,
+  TcpConnection,
+  TcpListener,
+  UdpSocket,
+} from '../../ota-services/ports.ts';
 import type { Life } from '../life.ts';
 import { Signal } from './signal.ts';
 import type { SimulatedLink } from './simulated-link.ts';
@@ -45,11 +52,11 @@ export class SimulatedDevice implements Network {
     return socket;
   }
 
-  async connectTcp(to: Address, timeoutMs: number): Promise<TcpConnection | undefined> {
+  async connectTcp(to: Address, timeoutMs: number, channel?: StreamChannel): Promise<TcpConnection | undefined> {
     this.life.check();
     checkPort(to.port, 1);
     const local = { address: this.address, port: this.network.ephemeralPort() };
-    const connection = new SimulatedConnection(this, local, { ...to }, 'connect');
+    const connection = new SimulatedConnection(this, local, { ...to }, channel, 'connect');
     connection.end.start();
     if (connection.end.state === 'connecting') await connection.changed.wait(timeoutMs * 1000);
     if (connection.end.state === 'open') return connection;
@@ -62,11 +69,11 @@ export class SimulatedDevice implements Network {
     return this.life.guard(this.network.resolve(host));
   }
 
-  async listenTcp(port: number): Promise<TcpListener> {
+  async listenTcp(port: number, channel?: StreamChannel): Promise<TcpListener> {
     this.life.check();
     const local = { address: this.address, port: checkPort(port) || this.network.ephemeralPort() };
     if (this.listeners.has(local.port)) throw new Error(`TCP port ${addressKey(local)} is in use`);
-    const listener = new SimulatedListener(this, local, () => void this.listeners.delete(local.port));
+    const listener = new SimulatedListener(this, local, channel, () => void this.listeners.delete(local.port));
     this.listeners.set(local.port, listener);
     return listener;
   }
@@ -151,6 +158,7 @@ class SimulatedListener implements TcpListener {
   constructor(
     private readonly device: SimulatedDevice,
     readonly local: Address,
+    private readonly channel: StreamChannel | undefined,
     private readonly shut: () => void,
   ) {}
 
@@ -161,7 +169,7 @@ class SimulatedListener implements TcpListener {
   answer(syn: Segment, from: Address): void {
     this.answering++;
     let done = false;
-    const connection = new SimulatedConnection(this.device, this.local, from, 'answer', () => {
+    const connection = new SimulatedConnection(this.device, this.local, from, this.channel, 'answer', () => {
       if (done) return;
       done = true;
       this.answering--;
@@ -197,7 +205,8 @@ class SimulatedConnection implements TcpConnection {
     private readonly device: SimulatedDevice,
     readonly local: Address,
     readonly remote: Address,
-    role: 'connect' | 'answer',
+    private readonly channel: StreamChannel = 'tcp',
+    role: 'connect' | 'answer' = 'connect',
     settled?: () => void,
   ) {
     const { life, network } = device;
@@ -220,7 +229,7 @@ class SimulatedConnection implements TcpConnection {
           settled?.();
           this.notify();
         },
-        onData: (data) => network.settings.emit(wireEvent('wire.in', 'tcp', remote, data)),
+        onData: (data) => network.settings.emit(wireEvent('wire.in', channel, remote, data)),
       },
       role,
     );
@@ -249,7 +258,7 @@ class SimulatedConnection implements TcpConnection {
 
   write(data: Uint8Array): boolean {
     if (!this.connected()) return false;
-    this.device.network.settings.emit(wireEvent('wire.out', 'tcp', this.remote, data));
+    this.device.network.settings.emit(wireEvent('wire.out', this.channel, this.remote, data));
     return this.end.write(data);
   }
 

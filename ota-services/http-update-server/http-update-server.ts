@@ -128,8 +128,14 @@ export class ESP8266HTTPUpdateServer {
     }
   }
 
-  private async takeUpload(server: ESP8266WebServer): Promise<void> {
+  /** Called for every 2 KiB of a file. */
+  private takeUpload(server: ESP8266WebServer): void | Promise<void> {
     const upload = server.upload();
+    if (upload.status !== UPLOAD_FILE_WRITE) return this.takeTurn(server, upload);
+    if (this.authenticated && this.updaterError === '') return this.write(upload);
+  }
+
+  private async takeTurn(server: ESP8266WebServer, upload: HTTPUpload): Promise<void> {
     switch (upload.status) {
       case UPLOAD_FILE_START:
         this.updaterError = '';
@@ -137,9 +143,6 @@ export class ESP8266HTTPUpdateServer {
         this.authenticated = this.isAllowed(server);
         if (this.authenticated) await this.begin(upload);
         else this.debug('Unauthenticated Update\n');
-        break;
-      case UPLOAD_FILE_WRITE:
-        if (this.authenticated && this.updaterError === '') await this.write(upload);
         break;
       case UPLOAD_FILE_END:
         if (this.authenticated && this.updaterError === '') await this.end(upload);

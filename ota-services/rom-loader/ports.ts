@@ -28,6 +28,8 @@ export interface LoaderParts {
   readonly ram: LoaderRam;
   /** 6 bytes, as printed. */
   readonly mac: Uint8Array;
+  /** Bytes of the flash inside an ESP8285; without it hosts see an ESP8266EX. */
+  readonly embeddedFlash?: number | undefined;
   /** As `spi_flash_get_id` shows it, e.g. 0x1640ef: what RDID answers, whatever the chip's capacity. */
   readonly flashId: number;
   readonly md5: () => Md5;

@@ -22,12 +22,35 @@ const STORED_WORDS = 1024;
 /** The OUI that OTP3 = 0 and OUI selector 0 stand for. */
 const FIRST_OUI = [0x18, 0xfe, 0x34] as const;
 
-/** OTP0 … OTP3 of an ESP8266EX with this MAC address, 6 bytes. Source: spec chapter 05 §6.1. */
-export function efuseWords(mac: Uint8Array): readonly [number, number, number, number] {
+/** Flags of an ESP8285, which has its flash inside. Source: spec chapter 05 §6.1. */
+const OTP0_ESP8285 = 1 << 4;
+const OTP2_ESP8285 = 1 << 16;
+const MEBIBYTE = 1 << 20;
+/** By capacity: what OTP0 and OTP3 hold besides. */
+const EMBEDDED_SIZES: ReadonlyMap<number, readonly [number, number]> = new Map([
+  [MEBIBYTE, [OTP0_ESP8285, 0]],
+  [2 * MEBIBYTE, [OTP0_ESP8285, 1 << 26]],
+  [4 * MEBIBYTE, [0, (1 << 25) | (1 << 26)]],
+]);
+
+/**
+ * OTP0 … OTP3 of a chip. Source: spec chapter 05 §6.1.
+ *
+ * @param mac 6 bytes
+ * @param embeddedFlash bytes of the flash inside an ESP8285; without it the chip is an ESP8266EX
+ */
+export function efuseWords(mac: Uint8Array, embeddedFlash?: number): readonly [number, number, number, number] {
   if (mac.length !== 6) throw new RangeError(`a MAC address has 6 bytes; got ${mac.length}`);
   const [a, b, c, d, e, f] = mac as unknown as readonly [number, number, number, number, number, number];
-  const early = FIRST_OUI.every((byte, i) => byte === mac[i]);
-  return [(f << 24) >>> 0, 0x02000000 | (d << 8) | e, 0x0000a000, early ? 0 : (a << 16) | (b << 8) | c];
+  const [flag0, flag3] = EMBEDDED_SIZES.get(embeddedFlash ?? 0) ?? [0, 0];
+  const flag2 = embeddedFlash === undefined ? 0 : OTP2_ESP8285;
+  const early = flag3 === 0 && FIRST_OUI.every((byte, i) => byte === mac[i]);
+  return [
+    ((f << 24) | flag0) >>> 0,
+    0x02000000 | (d << 8) | e,
+    0x0000a000 | flag2,
+    early ? 0 : flag3 | (a << 16) | (b << 8) | c,
+  ];
 }
 
 /** UART0's clock divider at a baud rate, for a 26 MHz crystal. */
@@ -36,6 +59,7 @@ export const uartDivider = (baud: number): number =>
 
 export interface RegisterParts {
   readonly mac: Uint8Array;
+  readonly embeddedFlash?: number | undefined;
   readonly ram: LoaderRam;
   readonly spi: SpiController;
   /** The rate that the host uses now. */
@@ -50,7 +74,7 @@ export class Registers {
     this.fixed = new Map([
       [CHIP_MAGIC_ADDRESS, CHIP_MAGIC],
       [UART_DATE, UART_DATE_VALUE],
-      ...efuseWords(parts.mac).map((value, i) => [EFUSE_BASE + 4 * i, value] as const),
+      ...efuseWords(parts.mac, parts.embeddedFlash).map((value, i) => [EFUSE_BASE + 4 * i, value] as const),
     ]);
   }
 

@@ -61,6 +61,7 @@ export class SerialLoader {
     this.upload = new RamUpload(parts.ram);
     this.registers = new Registers({
       mac: parts.mac,
+      embeddedFlash: parts.embeddedFlash,
       ram: parts.ram,
       spi: new SpiController(parts.chip, parts.flashId),
       baud: () => this.baud,

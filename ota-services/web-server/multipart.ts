@@ -9,13 +9,20 @@ import { asciiLower, substring } from './arduino-string.ts';
 import type { Argument } from './arguments.ts';
 import { type ByteText, bytesOf, toText } from './byte-text.ts';
 import { HTTP_UPLOAD_BUFLEN, WEBSERVER_MAX_POST_ARGS } from './constants.ts';
+import { DelimiterSearch } from './delimiter-search.ts';
 import type { ParseResult, Request } from './parsed-request.ts';
-import { type Parsing, type RequestInput, readLine, readUntilCr, skipToLf, type Wait } from './request-input.ts';
+import {
+  type ParserEffect,
+  type Parsing,
+  type RequestInput,
+  readLine,
+  readUntilCr,
+  skipToLf,
+  type Wait,
+} from './request-input.ts';
 import { ARGUMENT_BYTES, type StringHeap } from './string-heap.ts';
-import { UPLOAD_FILE_ABORTED, UPLOAD_FILE_END, UPLOAD_FILE_WRITE, Upload, type UploadStatus } from './upload.ts';
+import { UPLOAD_FILE_ABORTED, UPLOAD_FILE_END, UPLOAD_FILE_WRITE, Upload } from './upload.ts';
 
-const CR = 0x0d;
-const LF = 0x0a;
 /** Attempts to read the first boundary while the line is empty; each may wait 5 s. */
 const FIRST_LINE_TRIES = 3;
 const DISPOSITION = 'content-disposition';
@@ -119,18 +126,34 @@ function* readField(
   }
 }
 
-/** The file's bytes, up to CR LF and the delimiter, wherever that stands. False: the connection went away. */
+/**
+ * The file's bytes, up to CR LF and the delimiter, wherever that stands. False: the connection went away.
+ *
+ * Every `yield` for a piece of the file stands in this one function: through each `yield*` above it the parser is entered
+ * again, and that for every 2 KiB.
+ */
 function* readFile(input: RequestInput, upload: Upload, delimiter: ByteText): Parsing<boolean> {
-  const end = bytesOf(`\r\n${delimiter}`);
+  const told: ParserEffect = { do: 'upload', upload };
+  const search = new DelimiterSearch(bytesOf(`\r\n${delimiter}`));
+  const end = search.delimiter;
   let matched = 0;
-  yield { do: 'upload', upload };
+  yield told;
+  upload.status = UPLOAD_FILE_WRITE;
   while (matched < end.length) {
-    if (input.isEmpty && !(yield FILE_WAIT)) {
-      yield* tell(upload, UPLOAD_FILE_ABORTED);
+    if (input.isEmpty && !input.pull() && !(yield FILE_WAIT)) {
+      upload.status = UPLOAD_FILE_ABORTED;
+      yield told;
       return false;
     }
     if (matched === 0) {
-      yield* storeUpTo(input, upload, findCrLf(input));
+      const until = search.find(input.bytes, input.at);
+      while (input.at < until) {
+        if (isFull(upload)) {
+          yield told;
+          empty(upload);
+        }
+        store(upload, input, until);
+      }
       if (input.isEmpty) continue;
     }
     if (input.bytes[input.at] === end[matched]) {
@@ -140,47 +163,38 @@ function* readFile(input: RequestInput, upload: Upload, delimiter: ByteText): Pa
       // No CR but the first is in the delimiter, so the only place to look for a new start is this very byte.
       const partial = end.subarray(0, matched);
       matched = 0;
-      for (const byte of partial) yield* storeByte(upload, byte);
+      for (const byte of partial) {
+        if (isFull(upload)) {
+          yield told;
+          empty(upload);
+        }
+        upload.buf[upload.currentSize++] = byte;
+      }
     }
   }
-  yield* write(upload);
-  yield* tell(upload, UPLOAD_FILE_END);
+  yield told;
+  empty(upload);
+  upload.status = UPLOAD_FILE_END;
+  yield told;
   if (input.connected) return true;
   // A FIN counts, though everything came: the file is complete and its upload aborted.
-  yield* tell(upload, UPLOAD_FILE_ABORTED);
+  upload.status = UPLOAD_FILE_ABORTED;
+  yield told;
   return false;
 }
 
-/** Index of the next CR that LF follows, or may follow as it is the last byte; else the end of the bytes at hand. */
-function findCrLf({ bytes, at }: RequestInput): number {
-  for (let i = bytes.indexOf(CR, at); i >= 0; i = bytes.indexOf(CR, i + 1)) {
-    if (i + 1 === bytes.length || bytes[i + 1] === LF) return i;
-  }
-  return bytes.length;
-}
+const isFull = (upload: Upload): boolean => upload.currentSize === HTTP_UPLOAD_BUFLEN;
 
-function* storeUpTo(input: RequestInput, upload: Upload, end: number): Parsing<void> {
-  while (input.at < end) {
-    if (upload.currentSize === HTTP_UPLOAD_BUFLEN) yield* write(upload);
-    const count = Math.min(end - input.at, HTTP_UPLOAD_BUFLEN - upload.currentSize);
-    upload.buf.set(input.bytes.subarray(input.at, input.at + count), upload.currentSize);
-    upload.currentSize += count;
-    input.at += count;
-  }
-}
-
-function* storeByte(upload: Upload, byte: number): Parsing<void> {
-  if (upload.currentSize === HTTP_UPLOAD_BUFLEN) yield* write(upload);
-  upload.buf[upload.currentSize++] = byte;
-}
-
-function* write(upload: Upload): Parsing<void> {
-  yield* tell(upload, UPLOAD_FILE_WRITE);
+/** The piece was told. */
+function empty(upload: Upload): void {
   upload.totalSize += upload.currentSize;
   upload.currentSize = 0;
 }
 
-function* tell(upload: Upload, status: UploadStatus): Parsing<void> {
-  upload.status = status;
-  yield { do: 'upload', upload };
+/** Moves bytes before `until` into the buffer, as many as fit. */
+function store(upload: Upload, input: RequestInput, until: number): void {
+  const count = Math.min(until - input.at, HTTP_UPLOAD_BUFLEN - upload.currentSize);
+  upload.buf.set(input.bytes.subarray(input.at, input.at + count), upload.currentSize);
+  upload.currentSize += count;
+  input.at += count;
 }

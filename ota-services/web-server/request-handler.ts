@@ -15,7 +15,7 @@ export interface RequestHandler {
   canUpload(path: string): boolean;
   /** False: it has nothing for this path after all, and the request counts as not found. */
   handle(method: HttpMethod, path: string): Promise<boolean>;
-  upload(): Promise<void>;
+  upload(): void | Promise<void>;
 }
 
 /** One path and method, and the sketch's function for it. */
@@ -49,8 +49,8 @@ export class Route implements RequestHandler {
     return true;
   }
 
-  async upload(): Promise<void> {
-    await this.uploadHandler?.();
+  upload(): void | Promise<void> {
+    return this.uploadHandler?.();
   }
 }
 

@@ -39,6 +39,9 @@ export class RequestInput {
   /** False once the peer's FIN or RST came, also while bytes are left. The driver sets it before it resumes the parser. */
   connected = true;
 
+  /** Loads what has come meanwhile, if anything: spares a turn through the parser. For a driver that can. */
+  pull: () => boolean = () => false;
+
   /** More bytes, behind those that were there: all of them have been taken. */
   load(bytes: Uint8Array): void {
     this.bytes = bytes;

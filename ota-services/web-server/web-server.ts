@@ -334,10 +334,10 @@ export class ESP8266WebServer extends SketchRequest {
     this.ports.emit({ type: 'http.request', peer: client.peer, method, path });
   }
 
-  private async hearUpload(upload: Upload, client: WebClient): Promise<void> {
+  private hearUpload(upload: Upload, client: WebClient): void | Promise<void> {
     if (upload.status === UPLOAD_FILE_START) this.beginUpload(upload);
     this.tellUpload(upload, client);
-    if (this.handler?.canUpload(this.uri())) await this.handler.upload();
+    if (this.handler?.canUpload(this.uri())) return this.handler.upload();
   }
 
   private beginUpload(upload: Upload): void {
