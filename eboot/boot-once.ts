@@ -151,7 +151,7 @@ function untilStopped(run: () => EbootEnd): EbootEnd | undefined {
 }
 
 /** The ROM's routines over plain arrays. */
-class ArrayMachine implements EbootMachine {
+export class ArrayMachine implements EbootMachine {
   readonly operations: FlashOp[] = [];
 
   constructor(

@@ -15,6 +15,8 @@ export class NativeDebug implements CpuDebug, MachineDebugger {
   private waiting: ((stop: CpuStop) => void) | undefined;
   private from = 0;
   private over = false;
+  /** It stands before an instruction. */
+  private standing = false;
 
   /**
    * @param pace of the device: halting pauses it
@@ -50,6 +52,7 @@ export class NativeDebug implements CpuDebug, MachineDebugger {
     if (!this.pace.paused) throw new Error('step() needs a paused device: call device.pause() first');
     if (this.waiting) throw new Error('a step is under way');
     if (this.over) return Promise.resolve({ reason: 'end', steps: 0 });
+    this.standing = false;
     this.budget = count;
     this.from = this.steps;
     const stop = new Promise<CpuStop>((resolve) => {
@@ -59,13 +62,22 @@ export class NativeDebug implements CpuDebug, MachineDebugger {
     return stop;
   }
 
+  /** Stops before the coming instruction; a ROM function or flash operation under way is done before. False: it stands. */
+  halt(): boolean {
+    if (this.standing) return false;
+    this.budget = 0;
+    return true;
+  }
+
   /** Goes on until a breakpoint. */
   resume(): void {
+    this.standing = false;
     this.budget = Number.POSITIVE_INFINITY;
     this.pace.resume();
   }
 
   halted(reason: 'breakpoint' | 'step'): void {
+    this.standing = true;
     this.budget = Number.POSITIVE_INFINITY;
     if (reason === 'breakpoint') this.emit({ type: 'cpu.stop', reason, pc: this.pc });
     if (this.pace.paused) this.pace.endStep();

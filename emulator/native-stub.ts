@@ -24,7 +24,11 @@ import type { Uart } from './serial/uart.ts';
 const RESPONSE = 1;
 const RESPONSE_HEADER_BYTES = 8;
 
+/** The core for stubs. Made when the loader starts: hosts wait no longer than 200 ms for a stub's greeting. */
+export const stubSocket = (): CpuSocket => new CpuSocket(createLx106Sync);
+
 export interface StubRunParts {
+  readonly socket: CpuSocket;
   readonly chip: NorFlash;
   readonly ram: Ram;
   readonly uart: Uart;
@@ -42,13 +46,13 @@ export async function runStub(
   mode: ClockMode,
   life: Life,
 ): Promise<LoaderEnd | undefined> {
-  const { chip, ram, uart, chipId, emit, onCpu } = parts;
+  const { socket, chip, ram, uart, chipId, emit, onCpu } = parts;
   const mac = Uint8Array.from(macsOf(chipId).staMac.split(':'), (byte) => Number.parseInt(byte, 16));
   const efuse = efuseWords(mac).map((word, index) => [EFUSE_BASE + 4 * index, word] as const);
   const watch = new CommandWatch(emit);
   let wake = (): void => {};
   const machine = new StubMachine({
-    socket: new CpuSocket(createLx106Sync),
+    socket,
     ram,
     chip,
     clock,

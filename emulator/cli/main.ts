@@ -36,6 +36,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   lab: async () => (await import('./commands/lab.ts')).registerLabCommands,
   sweep: async () => (await import('./commands/sweep.ts')).registerSweepCommand,
   replay: async () => (await import('./commands/replay.ts')).registerReplayCommand,
+  trace: async () => (await import('./commands/trace.ts')).registerTraceCommand,
   boards: async () => (await import('./commands/boards.ts')).registerBoardsCommand,
   layouts: async () => (await import('./commands/boards.ts')).registerLayoutsCommand,
 };

@@ -3,7 +3,6 @@
  * (GPIO0), p pulls the plug or puts it back, q ends the run. What is typed here does not reach the sketch; a serial monitor
  * does that.
  */
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Device } from '../index.ts';
 
@@ -97,6 +96,7 @@ function inForeground(): boolean {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[2] === fields[5];
   } catch {
+    const { spawnSync } = process.getBuiltinModule('node:child_process');
     const { stdout } = spawnSync('ps', ['-o', 'pgid=,tpgid=', '-p', String(process.pid)], { encoding: 'latin1' });
     const [group, foreground] = (stdout ?? '').trim().split(/\s+/);
     return group !== undefined && group === foreground;

@@ -2,13 +2,15 @@
  * The real bootloader, executed: the golden traces, and the model of each build beside it. Needs ARDUINO_CORE_DIR; with
  * ESP8266_IMAGES (files, joined by `:`) also the bootloaders inside those images.
  */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { referenceLx106 } from '../../assembly/host/lx106-reference.ts';
 import { createLx106Sync } from '../../eboot/lx106.ts';
 import { CpuSocket } from '../../eboot/native/native-machine.ts';
-import { firstDifference, watchdogMode } from '../support/boot-difference.ts';
+import { firstDifference, isCutShort, watchdogMode } from '../support/boot-difference.ts';
 import { coreEboot, imageEboots } from '../support/core-images.ts';
 import { goldenTraces, play, sha256, wantedResult } from '../support/golden-eboot.ts';
+import { anyPackedStart, anyStart, boots } from '../support/random-boots.ts';
 
 const CORES = [
   ['WebAssembly', new CpuSocket(createLx106Sync)],
@@ -53,3 +55,22 @@ describe.each(eboots.map((eboot) => [eboot.build, eboot.name, eboot] as const))(
     });
   },
 );
+
+describe.each(eboots.map((eboot) => [eboot.build, eboot] as const))('random starts of %s', (build, { image }) => {
+  test.each([
+    ['raw', anyStart],
+    ['gzip', anyPackedStart],
+  ] as const)('%s: the model does what the code does, cut anywhere', async (_, starts) => {
+    await fc.assert(
+      fc.asyncProperty(starts, async (given) => {
+        const model = await boots(given, { engine: 'model', core: build.split(',')[0]! });
+        const native = await boots(given, { engine: 'native', loader: image });
+        for (const [index, trace] of native.entries()) {
+          expect(firstDifference(model[index]!, trace), `start ${index}`).toBeUndefined();
+          if (isCutShort(model[index]!, trace)) break;
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

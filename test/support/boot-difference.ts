@@ -10,14 +10,21 @@ export interface BootTrace {
 /** Builds without arguments to `ets_wdt_enable` show what two more registers happen to hold. */
 export const watchdogMode = (call: string): string => call.split(' ').slice(0, 2).join(' ');
 
+/** One of them ran into the step limit, which the model counts roughly: only the operations before that can be compared. */
+export const isCutShort = (model: BootTrace, native: BootTrace): boolean =>
+  model.result.outcome === 'hang' || native.result.outcome === 'hang';
+
 /** Undefined when they agree. */
 export function firstDifference(model: BootTrace, native: BootTrace): string | undefined {
   const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing';
   const { flashOps: left } = model.result;
   const { flashOps: right } = native.result;
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+  const short = isCutShort(model, native);
+  const count = short ? Math.min(left.length, right.length) : Math.max(left.length, right.length);
+  for (let i = 0; i < count; i++) {
     if (show(left[i]) !== show(right[i])) return `operation ${i}: model ${show(left[i])}, native ${show(right[i])}`;
   }
+  if (short) return undefined;
   const facts = ({ outcome, entry, sp, uart, watchdog }: BootOnceResult): string =>
     show({ outcome, entry, sp, uart, watchdog: watchdog.map(watchdogMode) });
   if (facts(model.result) !== facts(native.result))

@@ -1,7 +1,14 @@
 /** A client of the control API over real sockets, and a device to control. */
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { buildImage, createDevice, type Device, type DeviceOptions, type Stamped } from '../../emulator/index.ts';
+import {
+  buildImage,
+  createDevice,
+  type Device,
+  type DeviceOptions,
+  type Stamped,
+  uploadOverOta,
+} from '../../emulator/index.ts';
 
 export interface Answer {
   readonly status: number;
@@ -165,6 +172,15 @@ export async function controlled(options: DeviceOptions = {}, on = true): Promis
   if (on) await device.powerOn();
   const { port } = device.address.control!;
   return { device, port, ask: (path, more) => ask(port, path, more) };
+}
+
+/** An update by ArduinoOTA, up to the start of the new application. */
+export async function driveUpdateOverSockets(device: Device, file: Uint8Array): Promise<void> {
+  const started = device.next('app.start');
+  const { host, port } = device.address.ota!;
+  const result = await uploadOverOta({ host, port, file });
+  if (!result.ok) throw new Error(result.message);
+  await started;
 }
 
 /** A bare connection. */

@@ -1,7 +1,11 @@
 /** `vesp run [image]`: a device that keeps running. Contract: design.md §4. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { createDevice, type Device, type DeviceOptions, parseSerial, type Stamped } from '../../index.ts';
+// As everywhere in the command line nothing but the public API, yet not by its index: that would load the sweeps, too.
+import { createDevice, type Device } from '../../device.ts';
+import type { Stamped } from '../../events.ts';
+import type { DeviceOptions } from '../../options.ts';
+import { parseSerial } from '../../serial/transport.ts';
 import { UserError } from '../errors.ts';
 import { HumanLog } from '../human-log.ts';
 import { parseCount, parsePort, parseSeconds } from '../numbers.ts';
@@ -49,6 +53,7 @@ interface RunOptions {
   core?: string;
   bootloader: 'auto' | 'model' | 'native';
   stub: 'state' | 'native';
+  gdb?: string;
   mdns?: boolean;
   mdnsInterface?: string;
   control?: boolean;
@@ -160,6 +165,7 @@ export function registerRunCommand(program: Command): void {
     .option('--seed <n>', 'all randomness of the device', '1')
     .option('--fault <spec>', 'arm a fault, e.g. power-cut@copy:17:inside; repeatable', collect, [])
     .optionsGroup('Watching, and when to end:')
+    .option('--gdb <port>', 'a port on 127.0.0.1 for GDB; executed code waits for it (0 lets the system choose)')
     .option('--control', 'control API and live page on 127.0.0.1')
     .option('--control-port <n>', 'their TCP port (8267); 0 lets the system choose')
     .option('--events <file>', 'write every event as a line of JSON; with - to stdout, and nothing else there')
@@ -329,6 +335,7 @@ async function deviceOptionsOf(
     ...given('flashFile', options.flash),
     bootloader: options.bootloader,
     stub: options.stub,
+    ...(options.gdb === undefined ? {} : { gdb: { port: parsePort('--gdb', options.gdb) } }),
     ...given('core', options.core),
     ...(options.publicKey === undefined ? {} : { publicKey: await readKey('--public-key', options.publicKey) }),
     ...given('atomicFs', options.atomicFs),
