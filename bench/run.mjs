@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- SUITE… --json --dist DIR]`: the suites of bench/suites, or those named. Each exports
- * `rows(load)`, an async generator of rows (see harness.mjs); `load('assembly/host/load.js')` imports from dist/.
+ * `rows(load)`, an async generator of rows (see harness.mjs); `load('assembly/host/load.js')` imports from dist/, and
+ * `load.path('emulator/vesp/main.js')` is where it lies.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -25,7 +26,8 @@ if (!existsSync(resolve(values.dist, 'assembly/host/load.js')))
 if (!existsSync(resolve(here, 'node_modules'))) installRivals();
 
 process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1)); // e.g. `| head`
-const load = (path) => import(pathToFileURL(resolve(values.dist, path)).href);
+const pathOf = (path) => resolve(values.dist, path);
+const load = Object.assign((path) => import(pathToFileURL(pathOf(path)).href), { path: pathOf });
 if (!values.json) {
   console.log(`Node ${process.version} on ${cpus()[0]?.model.trim()} (${cpus().length} CPUs)\n`);
   print('', 'versus', 'times faster', 'low .. high', 'ours');

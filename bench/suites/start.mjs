@@ -1,13 +1,12 @@
 /** From the start of the process to the ready line, against a bare `node` that prints a line: what the device costs. */
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { compare } from '../harness.mjs';
 
 const ROUNDS = 15;
 
 export async function* rows(load) {
   await load('emulator/index.js'); // fails early, with a clear message, when nothing is built
-  const main = fileURLToPath(new URL('../../dist/emulator/vesp/main.js', import.meta.url));
+  const main = load.path('emulator/vesp/main.js');
   yield* await compare({
     name: 'vesp run: start to ready',
     calls: 1,

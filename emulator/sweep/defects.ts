@@ -99,7 +99,7 @@ const updater = (make: new (ports: UpdaterPorts, options: UpdaterOptions) => Upd
 
 export const DEFECTS = {
   'command-cleared-first': {
-    what: 'the bootloader clears the command before it copies, as eboot did up to 2.6.3',
+    what: 'the bootloader clears the command before it copies, as eboot did up to 2.6.2',
     shows: 'a reset in the copy leaves a mixture that nobody completes: bricks in phase copy, where master goes on',
     alter: { bootloader: (options) => eboot({ ...options, era: { ...options.era, clears: 'before' } }) },
   },

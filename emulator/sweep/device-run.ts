@@ -6,7 +6,7 @@ import { SECTOR_BYTES } from '../../flash/geometry.ts';
 import type { Device } from '../device.ts';
 import type { PowerState } from '../power.ts';
 import { settle } from './drive/index.ts';
-import { CURES, DEATHS, type Judgement, NEVER_SETTLES, RUNNING, stuckReason, type Verdict } from './reasons.ts';
+import { CURES, deathReason, type Judgement, NEVER_SETTLES, RUNNING, stuckReason, type Verdict } from './reasons.ts';
 import type { Reference } from './reference.ts';
 import { type Cut, faultsOf } from './schedule.ts';
 import { type Subject, sendUpdate, start, subjectDevice } from './subject.ts';
@@ -87,6 +87,7 @@ export async function judgeDevice(
 ): Promise<Judgement> {
   if (state?.state === 'running') return compare(device, reference);
   const code = lastEbootCode(device);
+  const failed = device.events.recent('rom.boot').at(-1)?.failure !== undefined;
   for (const cure of CURES) {
     let cured: PowerState | undefined;
     if (cure === 'external') cured = await reset(device);
@@ -99,14 +100,13 @@ export async function judgeDevice(
     if (found.verdict !== 'old' && found.verdict !== 'new') return found;
     return { verdict: 'stuck', reason: stuckReason(found.verdict, cure, code) };
   }
-  return { verdict: 'brick', reason: state?.state === 'dead' ? deathReason(device, state) : NEVER_SETTLES };
+  return { verdict: 'brick', reason: state?.state === 'dead' ? reasonOf(state, failed, code) : NEVER_SETTLES };
 }
 
-function deathReason(device: Device, { why }: Extract<PowerState, { state: 'dead' }>): string {
-  // `no-image` is the ROM's word and, with an exception in eboot, the device's.
-  if (why === 'no-image' && device.events.recent('rom.boot').at(-1)?.failure === undefined)
-    return DEATHS['no-application'];
-  return why === 'rom-hang' ? DEATHS.hang : DEATHS[why];
+/** @param failed the ROM found no image: `no-image` is its word, and also the device's for an exception in eboot */
+function reasonOf({ why }: Extract<PowerState, { state: 'dead' }>, failed: boolean, code: number | undefined): string {
+  if (why === 'no-image' && !failed) return deathReason('no-application');
+  return why === 'rom-hang' ? deathReason('hang', code) : deathReason(why);
 }
 
 /** Of the last run of eboot that gave up. */

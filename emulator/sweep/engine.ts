@@ -5,7 +5,7 @@
  *
  * At depth 2 the recovery after each first cut is walked the same way.
  */
-import type { Ram } from '../../eboot/ram.ts';
+import { Ram } from '../../eboot/ram.ts';
 import type { Point, PowerKind } from '../faults/spec.ts';
 import type { Operation } from './boot-run.ts';
 import type { BranchChip } from './branch-chip.ts';
@@ -20,6 +20,8 @@ import { SLOT_FIRST, SLOT_RECOVERY, SLOT_SECOND, SLOT_TORN, SLOT_TRIAL } from '.
 import { tear } from './tear.ts';
 import { copyRam, Trunk } from './trunk.ts';
 import type { World } from './world.ts';
+
+const UNKNOWN_RAM = 0xa5;
 
 /** What came of one point. */
 export interface Outcome extends Judgement {
@@ -138,6 +140,7 @@ export class Engine {
     const first = this.world.chip(SLOT_FIRST);
     first.become(this.trunk.chip);
     change(first);
+    this.trunk.rtc.decode();
     this.firstRtc.become(this.trunk.rtc);
     const outcome = this.trial(first, this.firstRtc, SLOT_TRIAL, this.trialRtc, kind, ram);
     const tried: Tried = { outcome, seconds: this.plan.depth === 2 ? this.trySeconds(kind, ram, outcome) : [] };
@@ -168,10 +171,16 @@ export class Engine {
     return repeated ? { ...judged, retry: repeated } : judged;
   }
 
-  /** After a loss of power RAM is noise, which the model never looks at. */
+  /** After a loss of power RAM is noise, which the model never looks at; other bootloaders get some that is always the same. */
   private ramFor(kind: PowerKind, ram: Ram | undefined): Ram | undefined {
-    if (!ram || kind === 'power-cut') return undefined;
-    this.scratchRam = copyRam(ram, this.scratchRam);
+    if (!ram) return undefined;
+    if (kind !== 'power-cut') {
+      this.scratchRam = copyRam(ram, this.scratchRam);
+      return this.scratchRam;
+    }
+    if (!this.world.parts.bootloader) return undefined;
+    this.scratchRam ??= new Ram();
+    this.scratchRam.fill(UNKNOWN_RAM);
     return this.scratchRam;
   }
 

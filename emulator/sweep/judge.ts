@@ -49,7 +49,7 @@ export class Judge {
       const found = this.compare(run.chip);
       return found.verdict === 'old' || found.verdict === 'new' ? stuck(found.verdict, cure, settled.code) : found;
     }
-    return brick(settled.death);
+    return brick(settled.death, settled.code);
   }
 
   /** The verdict on a device whose application runs. */

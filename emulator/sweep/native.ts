@@ -6,18 +6,29 @@ import { CpuSocket } from '../../eboot/native/native-machine.ts';
 import { DEFAULT_SECOND_NUMBER, gpiRegister } from '../../eboot/straps.ts';
 import type { Bootloader } from './boot-run.ts';
 
-/** @param flashId JEDEC id of the chip, as the bootloader may ask for it */
+/**
+ * A core serves one start at a time, and in a sweep several are under way: the update itself, a recovery that is walked,
+ * and the trials beside them. Each start takes a core that is free.
+ *
+ * @param flashId JEDEC id of the chip, as the bootloader may ask for it
+ */
 export function nativeBootloader(flashId: number): Bootloader {
-  const socket = new CpuSocket(createLx106Sync);
-  return (options, { chip, rtc, entry, start }) =>
-    executedEboot(options, {
-      socket,
-      entry,
-      peek: (address, length) => chip.peek(address, length),
-      capacityBytes: chip.capacityBytes,
-      loadRtc: (address) => rtc.load32(address - RTC_BASE),
-      flashId,
-      gpio: gpiRegister(start.strap, DEFAULT_SECOND_NUMBER),
-      watchdogRunning: start.watchdogRunning,
-    });
+  const free: CpuSocket[] = [];
+  return function* executed(options, { chip, rtc, entry, start }) {
+    const socket = free.pop() ?? new CpuSocket(createLx106Sync);
+    try {
+      return yield* executedEboot(options, {
+        socket,
+        entry,
+        peek: (address, length) => chip.peek(address, length),
+        capacityBytes: chip.capacityBytes,
+        loadRtc: (address) => rtc.load32(address - RTC_BASE),
+        flashId,
+        gpio: gpiRegister(start.strap, DEFAULT_SECOND_NUMBER),
+        watchdogRunning: start.watchdogRunning,
+      });
+    } finally {
+      free.push(socket);
+    }
+  };
 }

@@ -48,11 +48,23 @@ export const DEATHS: Readonly<Record<Death, string>> = {
 /** A device that does something for ever without anything coming of it. */
 export const NEVER_SETTLES = 'nothing comes of its start';
 
-const BRICKS = Object.fromEntries(
-  Object.entries(DEATHS).map(([death, reason]) => [death, judgement('brick', reason)]),
-) as Record<Death, Judgement>;
+/** @param code that eboot gave up with, when it did so at every start */
+export const deathReason = (death: Death, code?: number): string =>
+  death === 'hang' && code !== undefined
+    ? `eboot gives up with code ${code} and leaves the ROM hanging, at every start`
+    : DEATHS[death];
 
-export const brick = (death: Death): Judgement => BRICKS[death];
+const brickJudgements = new Map<string, Judgement>();
+
+export function brick(death: Death, code?: number): Judgement {
+  const reason = deathReason(death, code);
+  let found = brickJudgements.get(reason);
+  if (!found) {
+    found = judgement('brick', reason);
+    brickJudgements.set(reason, found);
+  }
+  return found;
+}
 
 /** What brings a dead device back, in the order in which one tries. */
 export const CURES = ['external', 'power-on'] as const;

@@ -4,9 +4,11 @@
  */
 import { RTC_USER_BYTES, RTC_USER_OFFSET } from '../../eboot/memory-map.ts';
 import type { Device } from '../device.ts';
+import { judgeDevice } from './device-run.ts';
 import { settle } from './drive/index.ts';
 import { SweepInputError } from './errors.ts';
 import { type OperationArrays, OperationRecorder, Operations } from './operations.ts';
+import type { Judgement } from './reasons.ts';
 import { layoutOf, payloadOf, type Subject, sendUpdate, start, subjectDevice } from './subject.ts';
 
 export interface Reference {
@@ -24,6 +26,8 @@ export interface Reference {
   readonly oldLength: number;
   /** What the update is to leave behind: an image from offset 0, or a file system from `fsStart` on. */
   readonly payload: Uint8Array;
+  /** What the update comes to when nothing disturbs it. It should be `new`, but there are images that destroy themselves. */
+  readonly undisturbed?: Judgement;
   readonly seed: number;
   /** Era of the device, when it was told one. */
   readonly core: string | undefined;
@@ -38,8 +42,8 @@ export async function runReference(subject: Subject): Promise<Reference> {
   const device = await subjectDevice(subject);
   try {
     await mustRun(device);
-    const { reference } = await recordUpdate(device, subject);
-    return reference;
+    const { reference, state } = await recordUpdate(device, subject);
+    return { ...reference, undisturbed: await judgeDevice(device, state, reference) };
   } finally {
     await device.close();
   }

@@ -32,6 +32,11 @@ export function formatReport(report: SweepReport): string {
     `verdicts     ${VERDICTS.filter((verdict) => verdicts[verdict] > 0)
       .map((verdict) => `${verdict} ${verdicts[verdict]}`)
       .join(', ')}`,
+    ...(report.undisturbed
+      ? [
+          `NOTE         even without a fault the update ends ${report.undisturbed.verdict}: ${report.undisturbed.reason}`,
+        ]
+      : []),
     ...chart(report),
     ...reasons(report),
     ...expectations(report),
@@ -69,7 +74,8 @@ function worse(a: Verdict | undefined, b: Verdict): Verdict {
 }
 
 /** Why, for everything but a whole old or new image, with an id to replay. */
-function reasons({ results }: SweepReport): string[] {
+function reasons({ results, resultsLeftOut }: SweepReport): string[] {
+  const more = resultsLeftOut > 0 ? ' or more' : '';
   const groups = new Map<string, { count: number; first: SweepResult }>();
   for (const result of results) {
     if (result.verdict === 'old' || result.verdict === 'new') continue;
@@ -78,7 +84,7 @@ function reasons({ results }: SweepReport): string[] {
     if (group) group.count++;
     else groups.set(key, { count: 1, first: result });
   }
-  return [...groups].flatMap(([key, { count, first }]) => [`${count} x ${key}`, `    e.g. ${first.id}`]);
+  return [...groups].flatMap(([key, { count, first }]) => [`${count}${more} x ${key}`, `    e.g. ${first.id}`]);
 }
 
 function expectations({ expectations: list }: SweepReport): string[] {

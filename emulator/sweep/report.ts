@@ -2,7 +2,7 @@
 import type { BuildOptions } from '../../flash/image-build.ts';
 import type { Phase, Point, PowerKind } from '../faults/spec.ts';
 import type { UpdatePath, UpdateTarget } from './drive/index.ts';
-import type { Verdict } from './reasons.ts';
+import type { Judgement, Verdict } from './reasons.ts';
 
 export const REPORT_FORMAT = 'sweep-1';
 /** At depth 2, and with samples: so many results of each verdict are listed. */
@@ -99,6 +99,8 @@ export interface SweepReport {
   readonly resultsLeftOut: number;
   readonly results: readonly SweepResult[];
   readonly shrunk?: readonly ShrunkSchedule[];
+  /** Only when the update does not come to the new image even without a fault. */
+  readonly undisturbed?: Judgement;
   /** Where the images were read from, for `replay`. */
   readonly files?: Readonly<Record<string, string>>;
   /** A part of the sweep: `orders` tell where its results and violations belong in the whole. */

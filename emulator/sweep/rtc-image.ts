@@ -77,6 +77,11 @@ export class RtcImage {
     this.record = undefined;
   }
 
+  /** Reads the command now, so that branches which become this one need not. */
+  decode(): void {
+    if (!this.lost) this.record ??= decodeCommand(this.user(), this.crc32);
+  }
+
   /** A word of user memory by its byte offset. */
   storeUser(offset: number, value: number): void {
     this.store(RTC_BASE + RTC_USER_OFFSET + offset, value);
@@ -97,9 +102,8 @@ export class RtcImage {
 
   /** The record if a bootloader of this era acts on it. */
   command(era: Era): CommandRecord | undefined {
-    if (this.lost) return undefined;
-    this.record ??= decodeCommand(this.user(), this.crc32);
-    return isValidCommand(this.record, era.magicChecked) ? this.record : undefined;
+    this.decode();
+    return this.record && isValidCommand(this.record, era.magicChecked) ? this.record : undefined;
   }
 
   /** User memory: a live view. */

@@ -57,25 +57,28 @@ export function runSamples(
   return { part: tally.part, shrunk: firstOfEach(shrunk) };
 }
 
-/** The schedules of a shard, those that strike early in the update first: the update is then walked once. */
+/** The schedules of a shard, numbered in the order in which they strike: the update is then walked once. */
 function drawn(
   count: number,
   world: World,
   { plan, reference }: Job,
   shard: { readonly index: number; readonly count: number },
-): { cuts: Cut[]; index: number; at: number }[] {
+): { cuts: Cut[]; index: number }[] {
   const random = new SeededRandom(reference.seed).stream('samples');
   const { operations } = world;
   const recovery = Math.max(1, operations.counts()['copy'] ?? 0);
-  const list = Array.from({ length: count }, (_, index) => {
+  const list = Array.from({ length: count }, () => {
     const at = random.below(operations.length);
     const cuts = [draw(random, plan.kinds, operations.phaseOf(at), operations.opOf(at))];
     for (let more = random.below(MOST_FAULTS); more > 0; more--) {
       cuts.push(draw(random, POWER_KINDS, 'copy', random.below(recovery)));
     }
-    return { cuts, index, at };
+    return { cuts, at };
   });
-  return list.filter(({ index }) => index % shard.count === shard.index - 1).sort((a, b) => a.at - b.at);
+  list.sort((a, b) => a.at - b.at);
+  return list
+    .map(({ cuts }, index) => ({ cuts, index }))
+    .filter(({ index }) => index % shard.count === shard.index - 1);
 }
 
 function draw(random: SeededRandom, kinds: readonly Cut['kind'][], phase: Cut['phase'], op: number): Cut {

@@ -57,6 +57,7 @@ export async function powerCutSweep(options: SweepOptions = {}): Promise<SweepRe
     resultsLeftOut: part.points - part.results.length,
     results: part.results,
     ...(shrunk && shrunk.length > 0 ? { shrunk } : {}),
+    ...(reference.undisturbed && reference.undisturbed.verdict !== 'new' ? { undisturbed: reference.undisturbed } : {}),
     ...(Object.keys(files).length > 0 ? { files } : {}),
     ...(shard.count === 1
       ? {}

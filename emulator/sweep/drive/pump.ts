@@ -4,6 +4,7 @@ import { chunkSizes } from './drive.ts';
 
 export class Pump {
   private rest: Uint8Array;
+  private pending = 0;
   private readonly nextSize: (() => number) | undefined;
 
   constructor(
@@ -22,13 +23,16 @@ export class Pump {
     return this.rest.length === 0;
   }
 
-  /** Writes what may be written now; call it between steps of time. */
-  step(): void {
+  /** Writes what may be written now; call it between steps of time. @returns whether anything moved since the last step */
+  step(): boolean {
     const { state, pendingBytes } = this.connection;
-    if (this.done || pendingBytes > 0 || (state !== 'open' && state !== 'device-ended')) return;
+    const moved = pendingBytes !== this.pending;
+    this.pending = pendingBytes;
+    if (this.done || pendingBytes > 0 || (state !== 'open' && state !== 'device-ended')) return moved;
     const size = this.lead + (this.nextSize?.() ?? this.rest.length);
     this.lead = 0;
     this.connection.write(this.rest.subarray(0, size));
     this.rest = this.rest.subarray(size);
+    return true;
   }
 }

@@ -3,6 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Drive, Peer } from './drive.ts';
 import { Pump } from './pump.ts';
 
+/** So long the device may be busy without taking a byte; erasing a file system's sectors is done one by one. */
+const PATIENCE_US = 120_000_000;
+
 export function stream(drive: Drive): Peer {
   const { device, network, options } = drive;
   const port = device.address.stream?.port;
@@ -19,6 +22,7 @@ export function stream(drive: Drive): Peer {
   );
   // `Update.writeStream` looks at a byte of the image before it waits for one, so the first comes with the line.
   const pump = new Pump(connection, [head, image], options.chunk, head.length);
+  drive.expectWithin(PATIENCE_US, 'the device does not answer');
   let answer = '';
   connection.onData((data) => {
     answer = (answer + Buffer.from(data).toString('latin1')).slice(-1024);
@@ -31,7 +35,9 @@ export function stream(drive: Drive): Peer {
     drive.fail(answer.trimEnd() || `the connection ended (${state})`);
   });
   return {
-    step: () => pump.step(),
+    step() {
+      if (pump.step()) drive.expectWithin(PATIENCE_US, 'the device does not answer');
+    },
     close: () => connection.reset(),
   };
 }

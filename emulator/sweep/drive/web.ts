@@ -72,7 +72,12 @@ class Exchange {
   private readonly pump: Pump;
   private answered = false;
 
-  constructor(drive: Drive, port: number, parts: readonly Uint8Array[], whenAnswered: (answer: HttpMessage) => void) {
+  constructor(
+    private readonly drive: Drive,
+    port: number,
+    parts: readonly Uint8Array[],
+    whenAnswered: (answer: HttpMessage) => void,
+  ) {
     this.connection = drive.network.connectTcp(port);
     this.pump = new Pump(this.connection, parts, drive.options.chunk);
     drive.expectWithin(ANSWER_US, 'the device does not answer');
@@ -96,7 +101,7 @@ class Exchange {
   }
 
   step(): void {
-    this.pump.step();
+    if (this.pump.step() && !this.answered) this.drive.expectWithin(ANSWER_US, 'the device does not answer');
   }
 
   close(): void {
