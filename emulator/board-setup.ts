@@ -5,6 +5,9 @@ import { type FlashLayout, layoutByName, parseFlashSize, resolveLayout } from '.
 import { capacityOfId, defaultPart, type FlashPart, partById } from '../flash/parts.ts';
 import { DeviceOptionError, type DeviceOptions } from './options.ts';
 
+/** What an idle or broken line reads as: the chip's size comes from elsewhere then. Source: spec chapter 05 §6.2. */
+const SILENT_IDS: readonly number[] = [0x000000, 0xffffff, 0xffff3f];
+
 export interface BoardSetup {
   readonly board: Board;
   readonly layout: FlashLayout;
@@ -28,7 +31,7 @@ export function boardSetup(options: DeviceOptions): BoardSetup {
       layout: resolveLayout(layoutName, capacityBytes),
       layoutName,
       flashMapSupport,
-      part: options.flashId === undefined ? defaultPart(capacityBytes) : partById(options.flashId),
+      part: partOf(options.flashId, capacityBytes),
       capacityBytes,
     };
   } catch (error) {
@@ -37,12 +40,20 @@ export function boardSetup(options: DeviceOptions): BoardSetup {
   }
 }
 
+function partOf(flashId: number | undefined, capacityBytes: number): FlashPart {
+  if (flashId === undefined) return defaultPart(capacityBytes);
+  if (!SILENT_IDS.includes(flashId)) return partById(flashId);
+  return { ...defaultPart(capacityBytes), name: 'a chip that does not tell its id', jedecId: flashId };
+}
+
 /** What was said; else what the id, the layout or the board says, in this order. */
 function chipSize(options: DeviceOptions, board: Board, layout: FlashLayout | undefined): number {
   if (options.flashSize !== undefined) {
     return typeof options.flashSize === 'number' ? checked(options.flashSize) : parseFlashSize(options.flashSize);
   }
-  if (options.flashId !== undefined) return checked(capacityOfId(options.flashId));
+  if (options.flashId !== undefined && !SILENT_IDS.includes(options.flashId)) {
+    return checked(capacityOfId(options.flashId));
+  }
   return layout?.chipSize ?? board.defaultFlashSize;
 }
 

@@ -1,11 +1,11 @@
 /** One start of the chip, from the reset to the running application: ROM, eboot, sketch. Source: spec chapter 01 §6, §8, §9. */
 import type { Kernels } from '../assembly/host/kernels.ts';
-import { COMMAND_BYTES, commandPort, decodeCommand, isValidCommand } from '../eboot/command.ts';
+import { COMMAND_BYTES, type CommandRecord, commandPort, decodeCommand, isValidCommand } from '../eboot/command.ts';
 import { type Era, eraOf } from '../eboot/eras.ts';
 import { driveRequests } from '../eboot/machine.ts';
 import { fetchFault } from '../eboot/memory-map.ts';
 import type { EbootEnd } from '../eboot/model.ts';
-import type { NativeMachine } from '../eboot/native/native-machine.ts';
+import type { CpuSocket, NativeMachine } from '../eboot/native/native-machine.ts';
 import { Ram } from '../eboot/ram.ts';
 import type { ResetCause } from '../eboot/reset-cause.ts';
 import {
@@ -38,7 +38,7 @@ import type { FaultEngine } from './faults/engine.ts';
 import type { Phase } from './faults/spec.ts';
 import type { Life } from './life.ts';
 import { type BootEngine, BootEngines, breathing } from './native-boot.ts';
-import { runStub } from './native-stub.ts';
+import { runStub, stubSocket } from './native-stub.ts';
 import type { DeviceNetwork } from './network/device-network.ts';
 import type { DeviceOptions } from './options.ts';
 import { chipClock } from './ports.ts';
@@ -99,6 +99,7 @@ export interface BootParts {
 export class Boot {
   private readonly spi: RomSpi;
   private readonly engines: BootEngines;
+  private stubSocket: CpuSocket | undefined;
   private readonly ram: Ram;
   private readonly ramNoise: SeededRandom;
   private readonly mdnsRandom: SeededRandom;
@@ -204,6 +205,7 @@ export class Boot {
   private async download(life: Life, cause: ResetCause): Promise<never> {
     const { parts } = this;
     this.actor = 'loader';
+    if (parts.stub === 'native') this.stubSocket ??= stubSocket();
     const biting = parts.resetState.watchdogRunning;
     const loader = runLoader({ ...parts, ram: this.ram }, chipClock(parts.clock, life), life);
     if (biting) {
@@ -234,7 +236,15 @@ export class Boot {
     const { parts, ram } = this;
     if (parts.stub !== 'native') return await forever(life);
     const { strap } = this.start!;
-    const end = await runStub({ ...parts, ram }, entry, strap, chipClock(parts.clock, life), parts.clock.mode, life);
+    const socket = this.stubSocket ?? stubSocket();
+    const end = await runStub(
+      { ...parts, socket, ram },
+      entry,
+      strap,
+      chipClock(parts.clock, life),
+      parts.clock.mode,
+      life,
+    );
     return end ? await this.afterLoader(life, end, cause) : await forever(life);
   }
 
@@ -262,6 +272,8 @@ export class Boot {
     const { parts } = this;
     this.actor = 'eboot';
     let said = '';
+    // After an atomic file system update eboot tries to load that; the next start loads the application.
+    const elsewhere = (this.command()?.args[1] ?? 0) !== 0;
     const clock = chipClock(parts.clock, life);
     const end = await driveRequests(
       (parts.alter?.bootloader ?? this.engines.bootloader(this.start!, entry))({
@@ -288,7 +300,7 @@ export class Boot {
       },
     );
     this.actor = 'app';
-    this.unloadable = end.outcome === 'reset' && LOAD_FAILED.test(said) && !this.commandLeft();
+    this.unloadable = end.outcome === 'reset' && LOAD_FAILED.test(said) && !elsewhere && !this.command();
     return await this.afterEboot(life, end);
   }
 
@@ -385,11 +397,10 @@ export class Boot {
     this.parts.settle({ state: 'dead', ...death });
   }
 
-  private commandLeft(): boolean {
-    return isValidCommand(
-      decodeCommand(this.parts.rtc.readUser(0, COMMAND_BYTES), this.crc32),
-      this.era().magicChecked,
-    );
+  /** The command that the next run of eboot will carry out. */
+  private command(): CommandRecord | undefined {
+    const record = decodeCommand(this.parts.rtc.readUser(0, COMMAND_BYTES), this.crc32);
+    return isValidCommand(record, this.era().magicChecked) ? record : undefined;
   }
 
   /** The build in the boot sector decides what eboot does, unless the run says otherwise. */

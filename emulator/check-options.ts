@@ -32,6 +32,7 @@ export function checkOptions(options: DeviceOptions): void {
   integer('https.port', options.https?.port, 0, 0xffff);
   integer('stream.port', options.stream?.port, 0, 0xffff);
   integer('control.port', options.control?.port, 0, 0xffff);
+  integer('gdb.port', options.gdb?.port, 0, 0xffff);
   if (options.serial !== undefined) {
     oneOf('serial.transport', options.serial.transport, SERIAL_TRANSPORTS);
     oneOf('serial.download', options.serial.download, DOWNLOAD_MODES);

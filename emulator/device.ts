@@ -31,6 +31,7 @@ import { FaultEngine } from './faults/engine.ts';
 import type { Phase } from './faults/spec.ts';
 import { factoryImage, readImage } from './first-image.ts';
 import { FlashFile } from './flash-file.ts';
+import type { GdbServer } from './gdb/server.ts';
 import { checkBootEngine } from './native-boot.ts';
 import { NativeDebug } from './native-debug.ts';
 import { type DeviceNetwork, makeDeviceNetwork } from './network/device-network.ts';
@@ -110,6 +111,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
     throw error;
   }
   try {
+    if (options.gdb) await device.openGdb(options.gdb.port ?? 0);
     if (options.control) {
       await device.openControl(options.control.port ?? DEFAULT_CONTROL_PORT, {
         password: options.ota?.password,
@@ -171,6 +173,7 @@ export class Device implements AsyncDisposable {
   /** The CPU while code is executed on it: during eboot, with `bootloader: 'native'`. */
   cpu: CpuDebug | undefined;
   private nativeDebug: NativeDebug | undefined;
+  private gdb: GdbServer | undefined;
 
   private readonly clock: VirtualClock | WallClock;
   private readonly power: PowerLoop;
@@ -206,8 +209,14 @@ export class Device implements AsyncDisposable {
       () => this.clock.recentUs(),
     );
     const areas = new AreaMap(setup.layout);
+    // Somebody holds FLASH while the power comes on for the first time, and lets go when that is latched.
+    let flashHeld = options.boot === 'download';
     const emit = (event: DeviceEvent): void => {
       areas.see(event);
+      if (flashHeld && event.type === 'straps') {
+        flashHeld = false;
+        this.straps.gpio0 = 1;
+      }
       this.events.emit(event);
     };
 
@@ -301,7 +310,9 @@ export class Device implements AsyncDisposable {
       stub: options.stub ?? 'state',
       onCpu: (machine) => {
         this.nativeDebug?.end();
-        this.nativeDebug = machine && new NativeDebug(machine, this.clock.pace, emit);
+        this.nativeDebug =
+          machine && new NativeDebug(machine, this.clock.pace, emit, (reason) => this.gdb?.halted(reason));
+        this.gdb?.attach(this.nativeDebug);
         this.cpu = this.nativeDebug;
       },
       setup,
@@ -362,6 +373,7 @@ export class Device implements AsyncDisposable {
       ...this.addresses,
       ...(this.serialTransport ? { serial: this.serialTransport.address } : {}),
       ...(this.control ? { control: this.control.address } : {}),
+      ...(this.gdb ? { gdb: this.gdb.address } : {}),
     };
   }
 
@@ -554,7 +566,7 @@ export class Device implements AsyncDisposable {
 
   /** Powers the device off and gives everything back. A closed device stays closed. */
   close(): Promise<void> {
-    this.closing ??= Promise.all([this.power.off(), this.control?.close()]).then(() => {
+    this.closing ??= Promise.all([this.power.off(), this.control?.close(), this.gdb?.close()]).then(() => {
       this.serialTransport?.close();
       this.file?.close();
     });
@@ -563,6 +575,17 @@ export class Device implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /**
+   * Opens the port for debuggers.
+   * @internal use the option `gdb`
+   */
+  async openGdb(port: number): Promise<void> {
+    const { GdbServer } = await import('./gdb/server.ts');
+    const server = new GdbServer();
+    await server.listen(port);
+    this.gdb = server;
   }
 
   /**

@@ -23,6 +23,8 @@ export interface Addresses {
   stream?: HostPort;
   serial?: HostPort | { readonly path: string };
   control?: HostPort;
+  /** For debuggers. */
+  gdb?: HostPort;
 }
 
 export type DeadWhy = 'no-image' | 'bad-checksum' | 'crash-loop' | 'rom-hang';
@@ -89,7 +91,7 @@ interface Reader {
 
 export class EventLog {
   private next_ = 0;
-  private readonly kept: KeptEvents;
+  private readonly kept: KeptEvents<Stamped>;
   private readonly readers = new Set<Reader>();
   private chipReaders = 0;
 

@@ -17,7 +17,14 @@ export {
   images,
   layoutNames,
 } from './fast-check/arbitraries.ts';
-export { type CommandConstraints, type DeviceCommand, deviceCommands, type Model } from './fast-check/commands.ts';
+export {
+  COMMANDS,
+  type CommandConstraints,
+  type CommandName,
+  type DeviceCommand,
+  deviceCommands,
+  type Model,
+} from './fast-check/commands.ts';
 export { type Firmware, type FirmwareOptions, firmwareImage } from './fast-check/images.ts';
 export { INVARIANTS, type InvariantId, InvariantViolation } from './fast-check/invariants.ts';
 export { World, type WorldOptions } from './fast-check/world.ts';

@@ -32,6 +32,16 @@ export { parseSerial } from './serial/transport.ts';
 export { KeyError, rsaVerifier, signImage, verifyImage } from './signing.ts';
 export { SKETCH_NAMES } from './sketches/index.ts';
 export type { Core, Esp, Sketch, SketchFactory } from './sketches/sketch.ts';
+export {
+  type DriveOptions,
+  type DriveResult,
+  deviceOptionsFor,
+  driveUpdate,
+  settle,
+  sketchFor,
+  type UpdatePath,
+  type UpdateTarget,
+} from './sweep/drive/index.ts';
 export { SweepInputError } from './sweep/errors.ts';
 export { mergeReports } from './sweep/merge.ts';
 export type { SweepOptions, SweepProgress } from './sweep/prepare.ts';

@@ -6,7 +6,6 @@
 import type { Area, FlashEvent } from '../flash/events.ts';
 import { PAGE_BYTES } from '../flash/geometry.ts';
 import type { PageRun } from '../flash/page-runs.ts';
-import type { DeviceEventType, Stamped } from './events.ts';
 
 /** Events that are allocated, and dropped, together. */
 const PIECE_EVENTS = 1024;
@@ -16,15 +15,19 @@ const CHIP_TYPES: readonly FlashEvent['type'][] = ['flash.program', 'flash.erase
 /** Numbers in a row: atUs, 8 · area + type, address, length, stuckBits, wear. */
 const ROW = 6;
 
-interface Piece {
+/** An operation of the chip as the stream tells it. */
+export type StampedChipEvent = FlashEvent & { readonly seq: number; readonly atUs: number };
+
+interface Piece<E> {
   count: number;
   /** Undefined where the event is a row. */
-  readonly events: (Stamped | undefined)[];
+  readonly events: (E | undefined)[];
   rows: Float64Array | undefined;
 }
 
-export class KeptEvents {
-  private readonly pieces: Piece[] = [];
+/** @typeParam E every event of the stream, stamped */
+export class KeptEvents<E extends { readonly type: string }> {
+  private readonly pieces: Piece<E | StampedChipEvent>[] = [];
   private first = 0;
   private next = 0;
 
@@ -37,7 +40,7 @@ export class KeptEvents {
   }
 
   /** The coming event, with the `seq` behind that of the one before. */
-  push(event: Stamped): void {
+  push(event: E): void {
     const piece = this.place();
     piece.events[piece.count++] = event;
     this.next++;
@@ -77,7 +80,7 @@ export class KeptEvents {
   }
 
   /** From `seq` on, up to but without `end`, oldest first; of one type when it is given. */
-  *range(seq: number, end: number = this.next, type?: DeviceEventType): Generator<Stamped> {
+  *range(seq: number, end: number = this.next, type?: E['type']): Generator<E | StampedChipEvent> {
     const isRowType = type === undefined || type.startsWith('flash.');
     for (let i = Math.max(seq, this.first); i < Math.min(end, this.next); i++) {
       const piece = this.pieces[Math.floor((i - this.first) / PIECE_EVENTS)]!;
@@ -88,25 +91,25 @@ export class KeptEvents {
   }
 
   /** Where the coming event goes. */
-  private place(): Piece {
+  private place(): Piece<E | StampedChipEvent> {
     const last = this.pieces.at(-1);
     if (last && last.count < PIECE_EVENTS) return last;
     if (this.next - this.first >= this.limit + PIECE_EVENTS) {
       this.pieces.shift();
       this.first += PIECE_EVENTS;
     }
-    const piece: Piece = { count: 0, events: new Array(PIECE_EVENTS), rows: undefined };
+    const piece: Piece<E | StampedChipEvent> = { count: 0, events: new Array(PIECE_EVENTS), rows: undefined };
     this.pieces.push(piece);
     return piece;
   }
 }
 
-function rowsOf(piece: Piece): Float64Array {
+function rowsOf(piece: Pick<Piece<never>, 'rows'>): Float64Array {
   piece.rows ??= new Float64Array(PIECE_EVENTS * ROW);
   return piece.rows;
 }
 
-function eventOf(rows: Float64Array, index: number, seq: number): Stamped<FlashEvent> {
+function eventOf(rows: Float64Array, index: number, seq: number): StampedChipEvent {
   const [atUs = 0, code = 0, address = 0, length = 0, stuckBits = 0, wear = 0] = rows.subarray(index * ROW);
   return { seq, atUs, type: CHIP_TYPES[code % 8]!, address, length, area: AREAS[code >> 3]!, stuckBits, wear };
 }

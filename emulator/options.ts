@@ -121,17 +121,28 @@ interface DeviceFields {
    */
   bootloader?: 'auto' | 'model' | 'native';
   /**
+   * A port on 127.0.0.1 for GDB; 0 or nothing lets the system choose. Code that is executed then waits for a debugger
+   * before its first instruction.
+   */
+  gdb?: { port?: number };
+  /**
    * What becomes of the flasher stub that a serial host uploads: `state` only switches to its commands, `native` executes
    * it, as any other program that is uploaded to RAM (`state`).
    */
   stub?: 'state' | 'native';
-  /** Era of the core (`master`). */
+  /**
+   * Era of the core: of its bootloader and of its update services. Without it the boot sector says what eboot does, and the
+   * image's manifest what the services do, each `master` where they do not say.
+   */
   core?: string;
   /** PEM of an RSA public key: installs signature verification. */
   publicKey?: string;
   /** ATOMIC_FS_UPDATE build. */
   atomicFs?: boolean;
-  /** Straps at the first power-on: GPIO0 low starts the serial loader (`flash`). */
+  /**
+   * Straps at the first power-on: `download` holds GPIO0 low until they are latched, which starts the serial loader; the next
+   * hardware reset starts from flash (`flash`).
+   */
   boot?: 'flash' | 'download';
   /** Faults to arm, in the grammar of design.md §8. */
   faults?: readonly string[];

@@ -5,7 +5,6 @@
  * and updates included.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
 import type { TlsIdentity } from '../ota-services/ports.ts';
 import { DeviceOptionError } from './options.ts';
 import { selfSigned } from './self-signed.ts';
@@ -71,7 +70,7 @@ function keep(path: string, { cert, key }: TlsIdentity): void {
 
 function check(identity: TlsIdentity, where: string): void {
   try {
-    createSecureContext(identity);
+    process.getBuiltinModule('node:tls').createSecureContext(identity); // loaded by those who need it only
   } catch (error) {
     throw new DeviceOptionError(
       `${where}: no certificate and key in PEM that belong together (${(error as Error).message}); ` +

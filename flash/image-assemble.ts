@@ -2,7 +2,7 @@
  * From segments to bytes: one image (header, segments, checksum row), a whole firmware file, and the length and CRC words
  * in it. Source: spec chapter 01 §7.1–§7.3 (tools/elf2bin.py).
  */
-import { referenceKernels } from '../assembly/host/reference.ts';
+import { crc32, xorBytes } from './checksums.ts';
 import { APP_START_OFFSET } from './geometry.ts';
 import {
   CHECKSUM_START,
@@ -26,10 +26,7 @@ export type EmbeddedPosition = 4112 | 4088;
 export const EMBEDDED_IN_APP: EmbeddedPosition = 4112;
 export const EMBEDDED_IN_BOOT_SECTOR: EmbeddedPosition = 4088;
 
-const kernels = referenceKernels();
-
-/** CRC-32/MPEG-2, continuing from `crc`. */
-export const crc32 = (data: Uint8Array, crc?: number): number => kernels.crc32(data, crc);
+export { crc32 } from './checksums.ts';
 
 export interface ImageParts {
   readonly mode: FlashMode;
@@ -42,9 +39,7 @@ export interface ImageParts {
 
 /** XOR over bytes, continuing from `checksum`. */
 export function xorChecksum(data: Uint8Array, checksum = CHECKSUM_START): number {
-  let result = checksum;
-  for (let i = 0; i < data.length; i++) result ^= data[i]!;
-  return result;
+  return xorBytes(data, checksum);
 }
 
 /**

@@ -19,6 +19,11 @@ const PRINTS: Record<string, RegExp[]> = {
   '04-reset-or-power.mjs': [/after the reset: 42/, /after the power cycle: noise/],
   '05-one-boot.mjs': [/^boot 0x/, /@cp:B0\\r\\nld/, /copied: true/],
   '06-serial-flash.mjs': [/a blank chip: download/, /Hash of data verified/, /it runs version 1\.0/],
+  '07-fuzz-an-update.mjs': [
+    /every invariant holds in 20 random lives/,
+    /with core 2\.6\.2: Counterexample: \[arm reset@copy:\d+:\w+,upload 2\.0/,
+    /^I3: /m,
+  ],
 };
 
 const names = readdirSync(folder).filter((name) => name.endsWith('.mjs'));
@@ -33,5 +38,13 @@ describe('examples', () => {
   test.each(names)('%s', async (name) => {
     const { stdout } = await run(process.execPath, [`${folder}${name}`]);
     for (const pattern of PRINTS[name] ?? []) expect(stdout).toMatch(pattern);
+  });
+
+  test('vitest/: tests of updates', async () => {
+    const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
+    const { stdout } = await run(process.execPath, [vitest, 'run', '--root', `${folder}vitest`], {
+      env: { ...process.env, VITEST: undefined, NO_COLOR: '1' },
+    });
+    expect(stdout).toMatch(/Tests +5 passed/);
   });
 });

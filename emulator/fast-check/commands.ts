@@ -1,6 +1,7 @@
 /** Model-based commands: what users, uploaders and bad luck do to a device, each with the invariants that it must leave true. */
 import fc from 'fast-check';
 import { type Fault, formatFault } from '../faults/spec.ts';
+import type { UpdatePath, UpdateTarget } from '../sweep/drive/index.ts';
 import { chunkings, type FaultConstraints, faultSchedules, fileSystems, images } from './arbitraries.ts';
 import type { Firmware } from './images.ts';
 import type { World, WorldOptions } from './world.ts';
@@ -144,6 +145,39 @@ class UploadFs extends LiveCommand {
   }
 }
 
+/** Writes firmware through the serial line: the cure for everything. */
+class SerialFlash extends Command {
+  constructor(
+    private readonly firmware: Firmware,
+    private readonly loader: 'rom' | 'stub',
+  ) {
+    super();
+  }
+
+  protected async act(world: World): Promise<void> {
+    const { ledger, device } = world;
+    world.learn(this.firmware);
+    const [copied, struck] = [ledger.applicationsCopied, ledger.struck];
+    const image = this.firmware.bytes;
+    const result = await world.update({ path: 'serial', target: 'sketch', image, loader: this.loader });
+    // A command that still stood in RTC memory was carried out by the reset behind the upload.
+    const overwritten = ledger.applicationsCopied > copied;
+    const held = world.held();
+    if (ledger.struck === struck && !ledger.chipFault && !overwritten) {
+      if (!result.ok || world.isDead) world.fail('I10', `a serial upload of ${this.firmware.version}: ${result.error}`);
+      if (held !== this.firmware)
+        world.fail('I10', `flash does not hold ${this.firmware.version} after its serial upload`);
+    }
+    if (held && device.state?.state === 'running') world.runs(held);
+    else ledger.broken();
+    if (!world.isDead) await comeThrough(world);
+  }
+
+  toString(): string {
+    return `serial upload of ${this.firmware.version} (${this.firmware.bytes.length} bytes, ${this.loader})`;
+  }
+}
+
 class Reset extends Command {
   constructor(private readonly cause: 'external' | 'hardware-watchdog' | 'software-watchdog') {
     super();
@@ -210,38 +244,71 @@ async function comeThrough(world: World): Promise<void> {
   world.checkApplication(running, undefined, copied);
 }
 
+export const COMMANDS = [
+  'arm',
+  'upload',
+  'retry',
+  'wrong-md5',
+  'upload-fs',
+  'serial',
+  'reset',
+  'power-cycle',
+  'wait',
+] as const;
+export type CommandName = (typeof COMMANDS)[number];
+
 export interface CommandConstraints extends WorldOptions {
   readonly faults?: FaultConstraints;
   /** Largest image in bytes (40,960). */
   readonly maxImageSize?: number;
   readonly maxCommands?: number;
-  /** Updates of the file system too (where the path has them). */
-  readonly fileSystems?: boolean;
+  /** Which commands there are (all that the path has). */
+  readonly commands?: readonly CommandName[];
 }
 
 /** Sequences of commands, for `fc.asyncModelRun`. Shrinks to the shortest one that still fails. */
 export function deviceCommands(constraints: CommandConstraints = {}): fc.Arbitrary<Iterable<DeviceCommand>> {
   const { path = 'arduino-ota', target = 'sketch', layout = '1m64', maxImageSize = 40_960 } = constraints;
   const image = images({ path, target, layout, maxSize: maxImageSize });
-  const all: fc.Arbitrary<DeviceCommand>[] = [
-    faultSchedules(constraints.faults).map((list) => new Arm(list)),
-    faultSchedules(constraints.faults).map((list) => new Arm(list)),
-    fc
-      .constantFrom('external' as const, 'hardware-watchdog' as const, 'software-watchdog' as const)
-      .map((cause) => new Reset(cause)),
-    fc.constant(undefined).map(() => new PowerCycle()),
-    fc.nat(20_000).map((ms) => new Wait(ms)),
-  ];
-  if (!(path === 'http-update' && target === 'fs')) {
-    all.push(
-      fc.tuple(image, chunkings()).map(([firmware, chunk]) => new Upload(firmware, chunk)),
-      fc.tuple(image, chunkings()).map(([firmware, chunk]) => new Upload(firmware, chunk)),
-      fc.tuple(image, chunkings()).map(([firmware, chunk]) => new Upload(firmware, chunk, true)),
-    );
-    if (path !== 'web') all.push(image.map((firmware) => new UploadWrongMd5(firmware)));
+  const uploads = fc.tuple(image, chunkings());
+  const resets = fc.constantFrom('external' as const, 'hardware-watchdog' as const, 'software-watchdog' as const);
+  const all: Record<CommandName, fc.Arbitrary<DeviceCommand>> = {
+    arm: faultSchedules(constraints.faults).map((list) => new Arm(list)),
+    upload: uploads.map(([firmware, chunk]) => new Upload(firmware, chunk)),
+    retry: uploads.map(([firmware, chunk]) => new Upload(firmware, chunk, true)),
+    'wrong-md5': image.map((firmware) => new UploadWrongMd5(firmware)),
+    'upload-fs': fc.tuple(fileSystems(), chunkings()).map(([bytes, chunk]) => new UploadFs(bytes, chunk)),
+    serial: fc
+      .tuple(image, fc.constantFrom('rom' as const, 'stub' as const))
+      .map(([firmware, loader]) => new SerialFlash(firmware, loader)),
+    reset: resets.map((cause) => new Reset(cause)),
+    'power-cycle': fc.constant(undefined).map(() => new PowerCycle()),
+    wait: fc.nat(20_000).map((ms) => new Wait(ms)),
+  };
+  const { commands: wanted = COMMANDS } = constraints;
+  const possible = wanted.filter((name) => has(path, target, name));
+  if (possible.length === 0)
+    throw new RangeError(`commands: ${wanted.join(', ')} are not possible on ${path}, ${target}`);
+  // Faults and updates make each other interesting.
+  const weighted = possible.flatMap((name) => (name === 'arm' || name === 'upload' ? [name, name] : [name]));
+  return fc.commands(
+    weighted.map((name) => all[name]),
+    { maxCommands: constraints.maxCommands ?? 8 },
+  ) as fc.Arbitrary<Iterable<DeviceCommand>>;
+}
+
+/** A firmware asks for one kind of image by httpUpdate; web uploads have no MD5. */
+function has(path: UpdatePath, target: UpdateTarget, name: CommandName): boolean {
+  const asksForFs = path === 'http-update' && target === 'fs';
+  switch (name) {
+    case 'upload':
+    case 'retry':
+      return !asksForFs;
+    case 'wrong-md5':
+      return !asksForFs && path !== 'web';
+    case 'upload-fs':
+      return path !== 'http-update' || asksForFs;
+    default:
+      return true;
   }
-  if (constraints.fileSystems ?? (path !== 'http-update' || target === 'fs')) {
-    all.push(fc.tuple(fileSystems(), chunkings()).map(([bytes, chunk]) => new UploadFs(bytes, chunk)));
-  }
-  return fc.commands(all, { maxCommands: constraints.maxCommands ?? 8 }) as fc.Arbitrary<Iterable<DeviceCommand>>;
 }

@@ -98,6 +98,12 @@ export class Ledger {
     this.sourceLost = false;
   }
 
+  /** The application was being written by other means, and was cut off. */
+  broken(): void {
+    this.mixed = true;
+    this.lostInCopy = true;
+  }
+
   private begin(source: number, destination: number, size: number): void {
     if (!this.commandPending && !this.lostInCopy) {
       throw new InvariantViolation('I5', `the bootloader copies ${size} bytes, though no update has ended since`);

@@ -93,6 +93,12 @@ export class World {
     if (!this.known.some(({ bytes }) => bytes === firmware.bytes)) this.known.push(firmware);
   }
 
+  /** This image is whole in flash and starts. */
+  runs(firmware: Firmware): void {
+    this.running = firmware;
+    this.ledger.replaced();
+  }
+
   async powerOn(): Promise<void> {
     await this.starting(this.device.powerOn());
   }
@@ -107,7 +113,7 @@ export class World {
   }
 
   /** One update, and the start that follows from it; power that a fault cut comes back. */
-  async update(options: Omit<DriveOptions, 'path'>): Promise<DriveResult> {
+  async update(options: Omit<DriveOptions, 'path'> & { readonly path?: UpdatePath }): Promise<DriveResult> {
     const result = await driveUpdate(this.device, { path: this.path, ...options });
     if (result.error === 'the update did not end in time') this.fail('I12', result.error);
     await this.comeBack();
@@ -204,9 +210,8 @@ export class World {
     if (held !== wanted && !excused && !ledger.lostInCopy) {
       this.fail(copied ? 'I4' : 'I2', `${held.version} starts where ${wanted.version} should`);
     }
-    this.running = held;
     // It is whole, so whatever was lost has been made good.
-    ledger.replaced();
+    this.runs(held);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

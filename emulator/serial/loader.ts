@@ -7,6 +7,7 @@ import { macsOf } from '../../ota-services/http-update-client/request.ts';
 import type { LoaderEvent } from '../../ota-services/rom-loader/events.ts';
 import type { LoaderEnd, LoaderRam } from '../../ota-services/rom-loader/ports.ts';
 import { SerialLoader } from '../../ota-services/rom-loader/serial-loader.ts';
+import type { BoardSetup } from '../board-setup.ts';
 import type { Life } from '../life.ts';
 import { md5Source } from '../md5-source.ts';
 import type { Uart } from './uart.ts';
@@ -17,6 +18,7 @@ export interface LoaderRunParts {
   readonly ram: Ram;
   readonly uart: Uart;
   readonly chipId: number;
+  readonly setup: Pick<BoardSetup, 'board'>;
   readonly emit: Emit<LoaderEvent>;
   /** See {@link LoaderParts}. */
   readonly stub: 'state' | 'native';
@@ -24,12 +26,13 @@ export interface LoaderRunParts {
 
 /** Runs the loader until a host sends it away. Ends by an Interruption with the life. */
 export async function runLoader(parts: LoaderRunParts, clock: ChipClock, life: Life): Promise<LoaderEnd> {
-  const { chip, kernels, ram, uart, chipId, emit } = parts;
+  const { chip, kernels, ram, uart, chipId, emit, setup } = parts;
   const loader = new SerialLoader({
     chip,
     clock,
     ram: loaderRam(ram),
     mac: Uint8Array.from(macsOf(chipId).staMac.split(':'), (byte) => Number.parseInt(byte, 16)),
+    embeddedFlash: setup.board.variant === 'esp8285' ? chip.capacityBytes : undefined,
     flashId: chip.part.jedecId,
     md5: md5Source(kernels, life),
     emit,

@@ -39,20 +39,18 @@ export async function openPseudoTerminal(port: SerialPort): Promise<SerialListen
   const folder = mkdtempSync(join(tmpdir(), 'vesp-serial-'));
   const path = join(folder, 'uart0');
   const bridge = new Bridge(folder, path);
-  try {
-    const file = await listenOnFile(port, bridge.socketFile, path, () => bridge.opened());
-    await bridge.next();
-    return {
-      path,
-      close: () => {
-        bridge.close();
-        file.close();
-        rmSync(folder, { recursive: true, force: true });
-      },
-    };
-  } catch (error) {
+  let file: SerialListener | undefined;
+  const close = (): void => {
     bridge.close();
+    file?.close();
     rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    file = await listenOnFile(port, bridge.socketFile, path, () => bridge.opened());
+    await bridge.next();
+    return { path, close };
+  } catch (error) {
+    close();
     throw error;
   }
 }

@@ -3,8 +3,8 @@
  * to the loader. No sockets here; the transports are shells over it. Source: spec chapter 05 §2, §3.1, §15.
  *
  * The rule for several hosts: while the chip runs a sketch, everybody types into it. In the loader, the first host that
- * completes a request (a SYNC, as a rule) owns the chip's input and its reset line until it closes; what the others send
- * meanwhile is dropped and told as `serial.host` with state `ignored`. So two flashers never interleave.
+ * completes a request (a SYNC, as a rule) owns the chip's input and its reset line until it closes or the chip is reset;
+ * what the others send meanwhile is dropped and told as `serial.host` with state `ignored`. So two flashers never interleave.
  */
 import type { Emit } from '../../flash/ports.ts';
 import type { Alarm, WaitKind } from '../clock.ts';
@@ -164,6 +164,9 @@ export class SerialPort {
   private ownerOfLine(who: 'rom' | 'loader' | 'sketch'): void {
     if (who === 'rom') {
       for (const host of this.hosts) host.watch.clear();
+      // A new start is anybody's, or a host that hangs would keep the loader from all others for ever; but not the start
+      // that a SYNC asked for.
+      if (!this.early) this.owner = undefined;
       return;
     }
     this.rateKnown = false;

@@ -6,6 +6,9 @@ import { Outbox } from './outbox.ts';
 import type { SerialConnection, SerialPort } from './serial-port.ts';
 import { TelnetComPort } from './telnet-com-port.ts';
 
+/** After so long without a word from a host the system asks whether it is still there. */
+const KEEP_ALIVE_MS = 15_000;
+
 export interface SerialListener {
   readonly close: () => void;
 }
@@ -89,8 +92,9 @@ class SocketHost {
     kind: 'tcp' | 'rfc2217',
     peer = `${socket.remoteAddress}:${socket.remotePort}`,
   ) {
-    // Bytes count, not waiting: a host may leave at any time.
+    // A host may leave at any time, and one whose machine went away without a word must not keep the loader for ever.
     socket.on('error', () => socket.destroy());
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     const telnet = kind === 'rfc2217' ? new TelnetComPort() : undefined;
     this.telnet = telnet;
     this.connection = port.connect({

@@ -2,7 +2,6 @@
 import type { Addresses } from '../events.ts';
 import { DeviceOptionError, type SerialOptions } from '../options.ts';
 import type { SerialWiring } from './control-lines.ts';
-import { openPseudoTerminal } from './pty-transport.ts';
 import type { DownloadMode, SerialPort } from './serial-port.ts';
 import { listenForHosts } from './tcp-transport.ts';
 
@@ -35,6 +34,7 @@ export async function openSerial(
 ): Promise<{ readonly address: NonNullable<Addresses['serial']>; readonly close: () => void } | undefined> {
   if (options.transport === undefined) return undefined;
   if (options.transport === 'pty') {
+    const { openPseudoTerminal } = await import('./pty-transport.ts');
     const { path, close } = await openPseudoTerminal(port);
     return { address: { path }, close };
   }

@@ -41,3 +41,16 @@ test.each([1, 3, 700, 1100])('after a power cut at copy:%i no reset helps, and t
     expect(dead.state).toMatchObject({ state: 'dead', cure: 'serial' });
   }
 });
+
+test('after an atomic file system update eboot loads the file system and hangs; a reset helps, and the device says so', async () => {
+  device = await createDevice({
+    ...deviceOptionsFor('arduino-ota', 'fs'),
+    image: image('1.0', 40_000),
+    atomicFs: true,
+  });
+  await device.powerOn();
+  const fs = new Uint8Array(8000).fill(0x5a);
+  expect(await driveUpdate(device, { path: 'arduino-ota', target: 'fs', image: fs })).toMatchObject({ ok: true });
+  expect(await settle(device)).toMatchObject({ state: 'dead', cure: 'external' });
+  expect(await device.reset('external')).toEqual({ state: 'running' });
+});

@@ -8,6 +8,7 @@ import {
   type Device,
   type DeviceOptions,
   layoutByName,
+  type SketchFactory,
   signImage,
 } from '../../../emulator/index.ts';
 import {
@@ -19,6 +20,8 @@ import {
   type UpdatePath,
   type UpdateTarget,
 } from '../../../emulator/sweep/drive/index.ts';
+import { ESP8266HTTPUpdateServer } from '../../../ota-services/http-update-server/http-update-server.ts';
+import { ESP8266WebServer } from '../../../ota-services/web-server/web-server.ts';
 import { expectBytes } from '../../support/flash.ts';
 import { pattern } from '../../support/network.ts';
 
@@ -155,6 +158,34 @@ describe('credentials', () => {
     const device = await started('web', 'sketch', { http: { user: 'admin', password: 'geheim' } });
     const credentials = { user: 'admin', password: 'geheim', scheme: 'digest' } as const;
     expect((await drive(device, 'web', 'sketch', { credentials })).error).toMatch(/no Digest.*Basic realm/);
+  });
+
+  test('web: a Digest challenge is answered', async () => {
+    const sketch: SketchFactory = ({ ports, settings, Update, ESP, clock, listening }) => {
+      const server = new ESP8266WebServer(ports, settings.httpPort);
+      const updater = new ESP8266HTTPUpdateServer({
+        update: Update,
+        flash: ESP.flash,
+        clock,
+        system: ports.system,
+        print() {},
+      });
+      return {
+        async setup() {
+          // Before the updater's own form, which would ask for Basic.
+          server.on('/update', 'GET', () => server.requestAuthentication('DIGEST', 'lamps'));
+          updater.setup(server, '/update', 'admin', 'geheim');
+          await server.begin();
+          if (server.local) listening('http', { host: server.local.address, port: server.local.port });
+        },
+        loop: () => server.handleClient(),
+      };
+    };
+    const device = await started('web', 'sketch', { image: undefined, sketch });
+    const digest = (password: string) => ({ user: 'admin', password, scheme: 'digest' }) as const;
+    expect((await drive(device, 'web', 'sketch', { credentials: digest('falsch') })).error).toMatch(/401/);
+    expect(await drive(device, 'web', 'sketch', { credentials: digest('geheim') })).toMatchObject({ ok: true });
+    expect(version(device)).toBe('2.0');
   });
 });
 

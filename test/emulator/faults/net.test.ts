@@ -105,6 +105,12 @@ describe('what ends a connection: the old firmware goes on, and the next update 
   });
 });
 
+test.each(paths)('net-stall at the first byte on %s: the peer gives up in the end', async (path) => {
+  const device = await started(path, { faults: [`net-stall@${phaseOf[path]}:0`] });
+  expect(await update(device, path)).toMatchObject({ ok: false, restarted: false });
+  expect(fired(device)).toHaveLength(1);
+});
+
 describe('net-refuse: the next connection is refused', () => {
   test('arduino-ota: the device cannot connect back', async () => {
     const device = await started('arduino-ota', { faults: ['net-refuse@tcp:0'] });

@@ -153,6 +153,22 @@ describe('straps and the way into the loader', () => {
     expect(await board.reset('external')).toEqual({ state: 'running' });
   });
 
+  test('--boot download holds FLASH at the first power-on only: a pulse of RTS, reset or power then start the flash', async () => {
+    const board = await blank();
+    expect(board.straps.gpio0).toBe(1);
+    const host = new LabHost(board, { lines: true });
+    await host.sync();
+    await host.writeByRom(0, image('1.0'));
+    host.connection.setLines({ rts: true });
+    await board.advance(100_000);
+    host.connection.setLines({ rts: false });
+    await board.advance(100_000);
+    expect(banners(board)).toEqual([BANNER(1, 1), BANNER(2, 3)]);
+    expect(board.state).toEqual({ state: 'running' });
+    await board.powerOff();
+    expect(await board.powerOn()).toEqual({ state: 'running' });
+  });
+
   test('a FLASH button that is held counts at a reset by RTS, too', async () => {
     const board = await running();
     board.straps.gpio0 = 0;
@@ -377,6 +393,36 @@ describe('flashing', () => {
     expect(board.events.recent('app.start').at(-1)?.version).toBe('2.0');
   });
 
+  test.each([
+    ['nodemcuv2', 0],
+    ['esp8285', 0x10000],
+  ])('the fuses of %s tell its chip', async (name, flag) => {
+    const host = new LabHost(await blank({ board: name }));
+    await host.sync();
+    expect((await host.request(command.READ_REG, words(0x3ff00058)))!.value & 0x10000).toBe(flag);
+  });
+
+  test.each([0x000000, 0xffffff, 0xffff3f])(
+    '18: a chip without an id (%j) is written all the same',
+    async (flashId) => {
+      const board = await blank({ flashId, layout: '4m2m' });
+      const host = new LabHost(board);
+      await host.sync();
+      for (const [register, value] of [
+        [0x60000220, 23 << 8],
+        [0x6000021c, 0x90000000],
+        [0x60000224, 0x7000009f],
+        [0x60000240, 0],
+        [0x60000200, 1 << 18],
+      ] as const) {
+        await host.request(command.WRITE_REG, words(register, value, 0xffffffff, 0));
+      }
+      expect((await host.request(command.READ_REG, words(0x60000240)))?.value).toBe(flashId);
+      await host.writeByRom(0, image('1.0'));
+      expect(await board.reset('external')).toEqual({ state: 'running' });
+    },
+  );
+
   test('56: a patched header byte boots, and the CRC no longer matches', async () => {
     const patched = image('1.0');
     patched[3] = 0x20 | (patched[3]! & 0x0f);
@@ -545,6 +591,21 @@ describe('several hosts', () => {
     await board.advance(50_000);
     expect(heard).toBe('a'.repeat(256));
     expect(board.events.recent('serial.in').at(-1)).toMatchObject({ length: 100_000, text: 'a'.repeat(256) });
+  });
+
+  test('a flasher that hangs without closing keeps the loader until the chip is reset, not longer', async () => {
+    const board = await blank();
+    const [hung, next] = [new LabHost(board, { name: 'hung' }), new LabHost(board, { name: 'next' })];
+    expect(await hung.sync()).toHaveLength(8);
+    hung.send(encodeRequest(command.FLASH_DATA, new Uint8Array(0x410)).subarray(0, 500));
+    expect(await next.sync()).toEqual([]);
+    board.straps.gpio0 = 0;
+    await board.reset('external');
+    expect(await next.sync()).toEqual(new Array(8).fill(ROM_VALUE));
+    await next.writeByRom(0, image('1.0'));
+    hung.send(encodeRequest(command.FLASH_BEGIN, words(0x1000, 1, 0x400, 0))); // its turn is over
+    board.straps.gpio0 = 1;
+    expect(await board.reset('external')).toEqual({ state: 'running' });
   });
 
   test('seventeen hosts are one too many', async () => {

@@ -1,7 +1,10 @@
 /** The serial port on TCP: real sockets of this machine. */
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   createDevice,
   type Device,
@@ -129,6 +132,14 @@ describe('the serial port on TCP', () => {
     expect(lazy.text().length).toBeLessThan(busy.text().length);
   });
 
+  test('a host whose machine vanished is noticed by the system', async () => {
+    const board = await device({ sketch: echo });
+    const keepAlive = vi.spyOn(Socket.prototype, 'setKeepAlive');
+    cleanUp.push(() => keepAlive.mockRestore());
+    await monitor(board);
+    expect(keepAlive).toHaveBeenCalledWith(true, expect.any(Number));
+  });
+
   test('a device that closes ends its connections and frees the port', async () => {
     const board = await device({ sketch: echo });
     const { port } = board.address.serial as HostPort;
@@ -171,6 +182,32 @@ describe('what cannot be', () => {
     for (const text of ['', 'tcp', 'tcp:', 'tcp:99999', 'udp:1', 'pty:1', 'TCP:1', 'tcp:-1', 'tcp:1x']) {
       expect(() => parseSerial(text), text).toThrow(DeviceOptionError);
     }
+  });
+
+  test('pty with a socat that fails says why, and nothing is left that keeps the process or the disk busy', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vesp-socat-'));
+    cleanUp.push(() => rmSync(folder, { recursive: true, force: true }));
+    const program = (name: string, text: string): void =>
+      writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    program('socat', 'echo "no terminals left" >&2; exit 1');
+    const { PATH, TMPDIR } = process.env;
+    const scratch = join(folder, 'tmp');
+    mkdirSync(scratch);
+    process.env['PATH'] = `${folder}:${PATH}`;
+    process.env['TMPDIR'] = scratch;
+    const listening = (): number => process.getActiveResourcesInfo().filter((kind) => kind.startsWith('Pipe')).length;
+    const before = listening();
+    try {
+      await expect(createDevice({ serial: { transport: 'pty' } })).rejects.toThrow(
+        /serial pty: socat made no terminal: no terminals left/,
+      );
+    } finally {
+      process.env['PATH'] = PATH;
+      if (TMPDIR === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = TMPDIR;
+    }
+    await expect.poll(listening).toBe(before);
+    expect(readdirSync(scratch)).toEqual([]);
   });
 
   test('pty without socat names the package', async () => {

@@ -37,6 +37,19 @@ describe('identity', () => {
     expect([otp0! & 0x10, otp2! & 0x10000]).toEqual([0, 0]);
   });
 
+  test.each([
+    [1 << 20, 0x10, [0, 0, 0]],
+    [2 << 20, 0x10, [0, 1, 0]],
+    [4 << 20, 0x00, [1, 1, 0]],
+  ])('an ESP8285 with %i bytes inside', (bytesInside, otp0Flag, sizeBits) => {
+    for (const mac of ['5C CF 7F 11 22 33', '18 FE 34 AA BB CC']) {
+      const otp = efuseWords(bytes(mac), bytesInside);
+      expect([otp[0] & 0x10, otp[2] & 0x10000]).toEqual([otp0Flag, 0x10000]);
+      expect([25, 26, 27].map((bit) => (otp[3] >>> bit) & 1)).toEqual(sizeBits);
+      expect(hostView(otp).mac).toBe(mac.toLowerCase().replaceAll(' ', ':'));
+    }
+  });
+
   test('row 13: the magic word', async () => {
     expect(await new LoaderBench().register(0x40001000)).toBe(0xfff0c101);
   });
