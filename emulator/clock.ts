@@ -45,8 +45,10 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 /** Time that stands still until {@link VirtualClock.advance}. */
 export class VirtualClock implements DeviceClock {
   readonly mode = 'virtual';
-  /** Pause and step; a speed changes nothing, as this time is moved by hand. */
+  /** Pause, step, and for whoever watches a slower speed: the only case in which this time waits for that of the host. */
   readonly pace = new Pace();
+  /** Host time for which the operations so far are still to be shown. */
+  private toShow = 0;
   private now = 0;
   private order = 0;
   private readonly alarms: { at: number; order: number; callback: () => void }[] = [];
@@ -60,15 +62,19 @@ export class VirtualClock implements DeviceClock {
   }
 
   get neverSettles(): boolean {
-    return !this.pace.paused;
+    return !this.pace.paused && this.pace.speed >= 1;
   }
 
   spend(us: number): void {
     this.now += Math.round(us);
+    if (this.pace.speed < 1) this.toShow += us * (1 / this.pace.speed - 1);
   }
 
   settle(): Promise<void> | undefined {
-    return this.pace.held();
+    if (this.toShow < SHORTEST_WAIT_US) return this.pace.held();
+    const shown = this.toShow / 1000;
+    this.toShow = 0;
+    return new Promise<void>((resolve) => setTimeout(resolve, shown)).then(() => this.pace.held());
   }
 
   held(): Promise<void> | undefined {

@@ -419,9 +419,14 @@ export class Device implements AsyncDisposable {
     this.clock.pace.resume();
   }
 
+  /** Resolves when the device is not paused, or takes a step. Whoever moves virtual time for it waits here. */
+  async going(): Promise<void> {
+    await this.clock.held();
+  }
+
   /**
    * Factor on top of the clock's mode: 1 as that says, 0.1 ten times slower ({@link WallClock} says how `fast` is slowed
-   * down). Without effect on a virtual clock.
+   * down). On a virtual clock a factor below 1 shows each flash operation for a while of the host's time.
    *
    * @throws RangeError outside 0.001 to 1000
    */

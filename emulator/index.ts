@@ -9,6 +9,7 @@ export { type ImageInfo, imageInfo } from '../flash/image-info.ts';
 export { type FlashLayout, layoutByName, layouts } from '../flash/layouts.ts';
 export { type Manifest, readManifest } from '../flash/manifest.ts';
 export { Interruption, PowerLost } from '../flash/ports.ts';
+export type { Alterations } from './alterations.ts';
 export { createDevice, type Device, type DeviceSnapshot } from './device.ts';
 export { DeviceReset } from './device-reset.ts';
 export { decodeEbootCommand, encodeEbootCommand } from './eboot-command.ts';
@@ -32,6 +33,7 @@ export { parseSerial } from './serial/transport.ts';
 export { KeyError, rsaVerifier, signImage, verifyImage } from './signing.ts';
 export { SKETCH_NAMES } from './sketches/index.ts';
 export type { Core, Esp, Sketch, SketchFactory } from './sketches/sketch.ts';
+export { soundDesign } from './sweep/defects.ts';
 export {
   type DriveOptions,
   type DriveResult,

@@ -70,12 +70,17 @@ export class UpdateState {
   protected errorHandler: ErrorHandler | undefined;
   protected readonly era: ServiceEra;
 
+  protected readonly ports: UpdaterPorts;
+
   constructor(
-    protected readonly ports: UpdaterPorts,
+    ports: UpdaterPorts,
     protected readonly options: UpdaterOptions = {},
   ) {
     this.era = options.era ?? PRESENT_ERA;
-    this.md5Builder = new Md5Builder(ports.md5);
+    const { flash, clock, system, command, md5, emit } = ports;
+    // A plain literal: objects made by the spread operator change their shape after some lives, and hot code with them.
+    this.ports = { flash, clock, system, command, md5, emit };
+    this.md5Builder = new Md5Builder(md5);
   }
 
   /** Called when `begin` succeeded. Each setter replaces the earlier function; none disables. */

@@ -142,7 +142,9 @@ class NodeDevice implements Network {
   }
 
   private tcpAs(channel: StreamChannel = 'tcp'): NodeTcpOptions {
-    return { ...this.tcp, channel };
+    // Field by field: what the spread operator makes changes its shape after some lives, and the engine begins anew.
+    const { life, emit, windowBytes } = this.tcp;
+    return { life, emit, windowBytes, channel };
   }
 
   private async connect(to: Address, timeoutMs: number): Promise<Socket | undefined> {

@@ -4,7 +4,7 @@
  */
 import type { PowerKind } from '../faults/spec.ts';
 import type { BootRun, Operation, Settled } from './boot-run.ts';
-import type { Outcome } from './engine.ts';
+import type { Outcome } from './outcome.ts';
 import type { RtcImage } from './rtc-image.ts';
 import { SLOT_CLEAN, SLOT_RECOVERY } from './slots.ts';
 import type { Trunk } from './trunk.ts';

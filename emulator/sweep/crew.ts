@@ -1,10 +1,11 @@
 /** What one thread does: it owns an engine, and tries the boundaries that it is given, in rising order. */
 import type { Bootloader } from './boot-run.ts';
-import { Engine, type Outcome, type Sink } from './engine.ts';
+import { Engine } from './engine.ts';
 import { parseRule } from './expect.ts';
 import { nativeBootloader } from './native.ts';
+import type { Outcome, Sink } from './outcome.ts';
 import type { Plan } from './plan.ts';
-import type { Reference } from './reference.ts';
+import type { Reference } from './reference-data.ts';
 import { type Repetitions, Retry } from './retry.ts';
 import { type Cut, formatSchedule } from './schedule.ts';
 import { Tally, type TallyOptions, type TallyPart } from './tally.ts';

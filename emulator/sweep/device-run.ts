@@ -7,10 +7,9 @@ import type { Device } from '../device.ts';
 import type { PowerState } from '../power.ts';
 import { settle } from './drive/index.ts';
 import { CURES, deathReason, type Judgement, NEVER_SETTLES, RUNNING, stuckReason, type Verdict } from './reasons.ts';
-import type { Reference } from './reference.ts';
+import { finished, type Reference } from './reference-data.ts';
 import { type Cut, faultsOf } from './schedule.ts';
 import { type Subject, sendUpdate, start, subjectDevice } from './subject.ts';
-import { finished } from './world.ts';
 
 /** A device that loses power or hangs more often than its faults can explain is at fault itself. */
 const MOST_STARTS = 16;
@@ -26,7 +25,9 @@ export interface DeviceRun extends Judgement {
 
 export interface DeviceRunOptions {
   /** Sees the device before it is switched on: for its events. */
-  readonly watch?: (device: Device) => void;
+  readonly watch?: (device: Device) => Promise<void> | void;
+  /** Sees the device as the verdict found it, before it is closed. */
+  readonly after?: (device: Device, judged: Judgement) => Promise<void>;
   readonly retry?: boolean;
 }
 
@@ -39,7 +40,7 @@ export async function runOnDevice(
 ): Promise<DeviceRun> {
   const device = await subjectDevice(subject);
   try {
-    options.watch?.(device);
+    await options.watch?.(device);
     await start(device);
     device.faults.arm(faultsOf(cuts));
     await sendUpdate(device, subject);
@@ -48,10 +49,12 @@ export async function runOnDevice(
     const flash = device.flash.read(0, reference.before.length);
     const judged = await judgeDevice(device, state, reference);
     if (!options.retry || judged.verdict === 'brick' || judged.verdict === 'corrupt') {
+      await options.after?.(device, judged);
       return { ...judged, flash, fired };
     }
     await sendUpdate(device, subject);
     const retry = await judgeDevice(device, await recover(device), reference);
+    await options.after?.(device, judged);
     return { ...judged, flash, fired, retry };
   } finally {
     await device.close();

@@ -11,8 +11,8 @@ import type { Operation } from './boot-run.ts';
 import type { BranchChip } from './branch-chip.ts';
 import { CleanRuns } from './clean-run.ts';
 import type { OperationPhase, Operations } from './operations.ts';
+import type { Outcome, Sink } from './outcome.ts';
 import { causeOf, type Plan, pointsOf } from './plan.ts';
-import type { Judgement, Verdict } from './reasons.ts';
 import type { Retry } from './retry.ts';
 import type { RtcImage } from './rtc-image.ts';
 import { type Cut, Fractions } from './schedule.ts';
@@ -22,21 +22,6 @@ import { copyRam, Trunk } from './trunk.ts';
 import type { World } from './world.ts';
 
 const UNKNOWN_RAM = 0xa5;
-
-/** What came of one point. */
-export interface Outcome extends Judgement {
-  /** With `--retry`, of a device that survived: what the repeated update came to. */
-  readonly retry?: Judgement | undefined;
-  /** With both engines: what each says, where they differ. */
-  readonly disagreement?: { readonly model: Verdict; readonly native: Verdict } | undefined;
-}
-
-/** Gets the results, in the order of the update. The objects are good during the call only. */
-export interface Sink {
-  point(cuts: readonly Cut[], outcome: Outcome, address: number | undefined, fraction: number | undefined): void;
-  /** So many were really run. */
-  trials(count: number): void;
-}
 
 /** What came of a state, and of second cuts in its recovery. */
 interface Tried {

@@ -1,37 +1,14 @@
 /**
  * The one run of the update without a fault, on a real device: what the chip held before, every operation in order, and
- * what the chip held afterwards. Plain data, so that workers can be sent it.
+ * what the chip held afterwards.
  */
-import { RTC_USER_BYTES, RTC_USER_OFFSET } from '../../eboot/memory-map.ts';
 import type { Device } from '../device.ts';
 import { judgeDevice } from './device-run.ts';
 import { settle } from './drive/index.ts';
 import { SweepInputError } from './errors.ts';
-import { type OperationArrays, OperationRecorder, Operations } from './operations.ts';
-import type { Judgement } from './reasons.ts';
+import { OperationRecorder } from './operations.ts';
+import type { Reference } from './reference-data.ts';
 import { layoutOf, payloadOf, type Subject, sendUpdate, start, subjectDevice } from './subject.ts';
-
-export interface Reference {
-  /** The chip when the update began, and when its image had started (or had not). */
-  readonly before: Uint8Array;
-  readonly after: Uint8Array;
-  /** All of RTC memory when the update began. */
-  readonly rtc: Uint8Array;
-  readonly operations: OperationArrays;
-  readonly target: 'sketch' | 'fs';
-  /** The file system area; chip offsets. */
-  readonly fsStart: number;
-  readonly fsEnd: number;
-  /** Bytes of the application before, boot sector included. */
-  readonly oldLength: number;
-  /** What the update is to leave behind: an image from offset 0, or a file system from `fsStart` on. */
-  readonly payload: Uint8Array;
-  /** What the update comes to when nothing disturbs it. It should be `new`, but there are images that destroy themselves. */
-  readonly undisturbed?: Judgement;
-  readonly seed: number;
-  /** Era of the device, when it was told one. */
-  readonly core: string | undefined;
-}
 
 /**
  * Runs the update once and writes everything down.
@@ -94,8 +71,6 @@ export async function recordUpdate(
   };
 }
 
-export const operationsOf = (reference: Reference): Operations => new Operations(reference.operations);
-
 /** Writes down every operation before it happens; returns the function that ends that. */
 function listen(device: Device, recorder: OperationRecorder): () => void {
   const { chip } = device.flash;
@@ -126,5 +101,3 @@ function listen(device: Device, recorder: OperationRecorder): () => void {
 function appLength(device: Device): number {
   return device.events.recent('app.start').at(-1)?.size ?? 0;
 }
-
-if (RTC_USER_OFFSET + RTC_USER_BYTES !== 0x400) throw new Error('user memory is the end of RTC memory');

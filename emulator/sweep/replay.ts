@@ -1,10 +1,10 @@
 /** One result of a report, once more, on a real device. */
 import { readFileSync } from 'node:fs';
-import type { Device } from '../device.ts';
-import { type DeviceRun, runOnDevice } from './device-run.ts';
+import { type DeviceRun, type DeviceRunOptions, runOnDevice } from './device-run.ts';
 import { SweepInputError } from './errors.ts';
 import { type ImageInput, prepare, rebuild, type SweepOptions, sha256, sweepName } from './prepare.ts';
-import { type Reference, runReference } from './reference.ts';
+import { runReference } from './reference.ts';
+import type { Reference } from './reference-data.ts';
 import { type ImageReference, REPORT_FORMAT, type SweepReport, type SweepResult } from './report.ts';
 import { type Cut, parseId } from './schedule.ts';
 import { ScheduleRunner } from './schedule-run.ts';
@@ -15,7 +15,9 @@ export interface ReplayOptions {
   /** In place of the files that the report names. */
   readonly images?: Readonly<Record<'from' | 'to' | 'firmware', ImageInput | undefined>>;
   /** Sees the device before it is switched on: for its events. */
-  readonly watch?: (device: Device) => void;
+  readonly watch?: DeviceRunOptions['watch'];
+  /** Sees the device as the verdict found it, before it is closed. */
+  readonly after?: DeviceRunOptions['after'];
 }
 
 export interface Replay extends DeviceRun {
@@ -68,6 +70,7 @@ export async function replay(id: string, report: SweepReport, options: ReplayOpt
   const run = await runOnDevice(prepared.subject, reference, cuts, {
     retry: definition.retry,
     ...(options.watch ? { watch: options.watch } : {}),
+    ...(options.after ? { after: options.after } : {}),
   });
   if (!run.fired) throw new SweepInputError(`id ${id}: not every fault strikes: there is no such operation`);
   const differsAt = firstDifference(run.flash, engineFlash(reference, cuts));

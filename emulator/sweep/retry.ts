@@ -8,7 +8,7 @@ import type { BootRun } from './boot-run.ts';
 import type { BranchChip } from './branch-chip.ts';
 import { Operations } from './operations.ts';
 import type { Judgement } from './reasons.ts';
-import type { Reference } from './reference.ts';
+import type { Reference } from './reference-data.ts';
 import { SLOT_NEW, SLOT_OLD, SLOT_TRIAL } from './slots.ts';
 import { apply } from './trunk.ts';
 import type { World } from './world.ts';

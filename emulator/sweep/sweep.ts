@@ -8,7 +8,8 @@ import { parseRule } from './expect.ts';
 import { runJob } from './jobs.ts';
 import { Operations } from './operations.ts';
 import { type Prepared, prepare, type SweepOptions, sweepName } from './prepare.ts';
-import { type Reference, recordUpdate, runReference } from './reference.ts';
+import { recordUpdate, runReference } from './reference.ts';
+import type { Reference } from './reference-data.ts';
 import { REPORT_FORMAT, type ShrunkSchedule, type SweepReport } from './report.ts';
 import type { Repetitions } from './retry.ts';
 import { runSamples } from './samples.ts';
@@ -17,6 +18,8 @@ import { expectationsOf, type TallyOptions, type TallyPart } from './tally.ts';
 import { programVersion } from './version.ts';
 
 const MOST_JOBS = 256;
+/** What walking a recovery costs, beside trying all of its states. */
+const WALK_SHARE = 0.2;
 
 /**
  * Runs an update once, and then cuts it at every operation: what becomes of the device each time?
@@ -137,8 +140,8 @@ class Weights {
     const first = operations.find('copy', 0);
     this.sums = new Float64Array(this.boundaries + 1);
     for (let i = 0; i < this.boundaries; i++) {
-      // The later the first cut, the more states of the recovery are new ones.
-      const share = recovery > 0 && first >= 0 && i >= first ? (i - first) / Math.max(1, copy) : 0;
+      // The later the first cut, the more states of the recovery are new ones; the recovery is walked in any case.
+      const share = recovery > 0 && first >= 0 && i >= first ? WALK_SHARE + (i - first) / Math.max(1, copy) : 0;
       this.sums[i + 1] = this.sums[i]! + 1 + share * recovery;
     }
   }

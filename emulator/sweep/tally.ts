@@ -2,8 +2,9 @@
  * Counts what a sweep finds, in the order of the update. Parts that were counted elsewhere (a worker, a shard) are added in
  * that order, so that who did the work does not show in the report.
  */
-import type { Outcome, Sink } from './engine.ts';
+
 import type { Rule } from './expect.ts';
+import type { Outcome, Sink } from './outcome.ts';
 import { VERDICTS, type Verdict } from './reasons.ts';
 import type { ExpectationReport, SweepResult } from './report.ts';
 import { IDS_OF_EACH, RESULTS_OF_EACH } from './report.ts';

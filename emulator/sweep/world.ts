@@ -2,7 +2,7 @@
 
 import { instantiateKernels, loadKernels } from '../../assembly/host/load.ts';
 import { WasmSectorTables } from '../../assembly/host/sector-tables.ts';
-import { roundUpToSector, SECTOR_BYTES } from '../../flash/geometry.ts';
+import { SECTOR_BYTES } from '../../flash/geometry.ts';
 import { isGzip } from '../../flash/gzip-image.ts';
 import { AppCheck } from './app-check.ts';
 import { type Bootloader, type BootParts, BootRun } from './boot-run.ts';
@@ -10,7 +10,7 @@ import { BranchChip } from './branch-chip.ts';
 import { Contents } from './contents.ts';
 import { Judge } from './judge.ts';
 import { Operations } from './operations.ts';
-import type { Reference } from './reference.ts';
+import { finished, type Reference } from './reference-data.ts';
 import { RtcChance, RtcImage } from './rtc-image.ts';
 import { BootSectors } from './sector0.ts';
 import { SLOT_NEW, SLOT_OLD, SLOT_TRUNK, SLOTS } from './slots.ts';
@@ -78,19 +78,4 @@ function stagedBytes(operations: Operations): Uint8Array {
     if (kind === 'program' && phase === 'staging') return data;
   }
   return new Uint8Array(0);
-}
-
-/**
- * The chip after the update, as it should be. That is what the undisturbed run left, unless that run went wrong: then it is
- * the image that was sent. (Bytes 2 and 3 of the first header are patched on the way, which is no damage.)
- */
-export function finished({ target, before, after, payload, fsStart }: Reference): Uint8Array {
-  const at = target === 'sketch' ? 0 : fsStart;
-  const there = after.subarray(at, at + payload.length);
-  const same = payload.every((byte, i) => byte === there[i] || (target === 'sketch' && (i === 2 || i === 3)));
-  if (same) return after;
-  const wanted = before.slice();
-  wanted.fill(0xff, at, Math.min(at + roundUpToSector(payload.length), wanted.length));
-  wanted.set(payload.subarray(0, wanted.length - at), at);
-  return wanted;
 }

@@ -1,5 +1,6 @@
 /** Small updates for tests of the sweep engine. */
-import { type Reference, runReference } from '../../emulator/sweep/reference.ts';
+import { runReference } from '../../emulator/sweep/reference.ts';
+import type { Reference } from '../../emulator/sweep/reference-data.ts';
 import type { Subject } from '../../emulator/sweep/subject.ts';
 import { World } from '../../emulator/sweep/world.ts';
 import { buildImage } from '../../flash/image-build.ts';

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { type Device, replay, type Stamped } from '../../index.ts';
 import { UserError } from '../errors.ts';
 import { HumanLog } from '../human-log.ts';
+import { parsePort } from '../numbers.ts';
 import { asUserError, readReport } from './sweep.ts';
 
 interface ReplayArguments {
@@ -13,6 +14,8 @@ interface ReplayArguments {
   to?: string;
   firmware?: string;
   quiet?: boolean;
+  control?: boolean;
+  controlPort?: string;
 }
 
 export function registerReplayCommand(program: Command): void {
@@ -26,6 +29,8 @@ export function registerReplayCommand(program: Command): void {
     .option('--to <file>', 'file that is sent (where the report says)')
     .option('--firmware <file>', 'with a file system: the firmware (where the report says)')
     .option('--quiet', 'no log, the verdict only')
+    .option('--control', 'watch it in the live page: the device waits there, paused, and stays until Ctrl-C')
+    .option('--control-port <n>', 'its TCP port (8267); 0 lets the system choose')
     .addHelpText(
       'after',
       '\nEnds with 0 when the device does what the report says, with 1 when not, with 2 for another version or changed images.',
@@ -38,19 +43,40 @@ export function registerReplayCommand(program: Command): void {
 async function run(id: string, options: ReplayArguments): Promise<void> {
   const report = readReport(options.report);
   const { from, to, firmware } = options;
+  const controlPort =
+    options.control || options.controlPort !== undefined
+      ? parsePort('--control-port', options.controlPort ?? '8267')
+      : undefined;
   const events = options.events === undefined ? undefined : openEvents(options.events);
   const out = options.events === '-' ? process.stderr : process.stdout;
   const log = options.quiet ? undefined : new HumanLog(out, options.events === '-');
   try {
     const result = await replay(id, report, {
       images: { from, to, firmware },
-      watch: (device: Device) => {
+      watch: async (device: Device) => {
+        if (controlPort !== undefined) {
+          await device.openControl(controlPort, {});
+          device.pause();
+          const { control } = device.address;
+          out.write(
+            `live page http://${control!.host}:${control!.port}/\nthe device is paused: press Go on there, or step\n`,
+          );
+        }
         device.events.subscribe((event: Stamped) => {
           events?.write(`${JSON.stringify(event)}\n`);
           log?.see(event);
         });
       },
+      ...(controlPort === undefined
+        ? {}
+        : {
+            after: async (_, { verdict, reason }) => {
+              out.write(`\n${verdict}: ${reason}\nthe device stays as it is; Ctrl-C ends\n`);
+              await interrupted();
+            },
+          }),
     });
+    if (controlPort !== undefined) return;
     out.write(`\n${result.verdict}: ${result.reason}\n`);
     if (result.retry) out.write(`after another update: ${result.retry.verdict}: ${result.retry.reason}\n`);
     if (!result.reported) out.write('(the report lists only the first results of each verdict, not this one)\n');
@@ -66,6 +92,15 @@ async function run(id: string, options: ReplayArguments): Promise<void> {
   } finally {
     events?.close();
   }
+}
+
+/** Resolves at Ctrl-C. */
+async function interrupted(): Promise<void> {
+  // A pending promise alone does not keep the process alive; the control server does.
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+  });
 }
 
 function openEvents(path: string): { write(line: string): void; close(): void } {

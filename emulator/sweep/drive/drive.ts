@@ -67,6 +67,7 @@ export class Drive {
     try {
       peer = start(this);
       while (!this.result) {
+        await this.device.going();
         await this.device.advance(STEP_US);
         peer.step?.();
         this.lookAtTime(endUs);

@@ -60,6 +60,7 @@ export async function driveUpdate(device: Device, options: DriveOptions): Promis
  */
 export async function settle(device: Device, limitUs = SETTLE_LIMIT_US): Promise<PowerState | undefined> {
   for (let spent = 0; device.state === undefined && spent < limitUs; spent += SETTLE_STEP_US) {
+    await device.going();
     await device.advance(SETTLE_STEP_US);
   }
   return device.state;

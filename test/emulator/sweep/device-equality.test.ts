@@ -18,7 +18,7 @@ import { smallSubject, subjectOf, sweepImage } from '../../support/sweep.ts';
 
 const KINDS = ['power-cut', 'reset', 'brown-out'] as const;
 /** Of each subject. `SWEEP_SAMPLES=200` looks longer. */
-const SAMPLES = Number(process.env['SWEEP_SAMPLES'] ?? 8);
+const SAMPLES = Number(process.env['SWEEP_SAMPLES'] ?? 5);
 
 const keys = generateKeyPairSync('rsa', {
   modulusLength: 1024,
