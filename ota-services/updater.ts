@@ -148,6 +148,20 @@ export class Updater extends UpdateState {
   }
 
   /**
+   * As {@link Updater.write} with bytes that only go into the buffer, and without a promise for it: every other piece of a
+   * web upload is one of these.
+   *
+   * @returns undefined, and nothing was done, when there is more to it
+   */
+  writeNow(data: Uint8Array): number | undefined {
+    const held = this.bufferLen + data.length;
+    const isMore = held > this.bufferSize || held >= this.remaining() || this.hasError() || !this.isRunning();
+    if (isMore) return undefined;
+    this.append(data);
+    return data.length;
+  }
+
+  /**
    * Takes what is available, again and again until nothing is left or the image is complete: the core's `write(T&)`.
    * Surplus data is not read.
    *

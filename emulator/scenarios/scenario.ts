@@ -55,8 +55,10 @@ export interface StageOptions {
   readonly seed?: number;
   /** Told each act as it happens. */
   readonly onAct?: (act: Act) => void;
-  /** Told each device that enters. */
+  /** Told each device that enters, before it is switched on. */
   readonly onDevice?: (device: Device) => Promise<void> | void;
+  /** Told when the play is over, while its devices are still there. */
+  readonly onEnd?: () => Promise<void> | void;
 }
 
 export interface ImageWish {
@@ -116,6 +118,7 @@ export class Stage {
   async until(device: Device, what: string, done: () => boolean, limitUs = UNTIL_US): Promise<void> {
     for (let spent = 0; !done(); spent += UNTIL_STEP_US) {
       if (spent >= limitUs) throw new ScenarioFailed(`in ${limitUs / 1e6} seconds of device time there was no ${what}`);
+      await device.going();
       await device.advance(UNTIL_STEP_US);
     }
   }
@@ -196,6 +199,7 @@ export async function playScenario(scenario: Scenario, options: StageOptions = {
         `any ${kind}`,
       );
     }
+    await options.onEnd?.();
     return { name: scenario.name, acts: stage.acts };
   } finally {
     await stage.close();

@@ -30,6 +30,8 @@ const REBOOT_PAUSE_MS = 100;
 export interface UploadUpdater {
   begin(size: number, command: number): Promise<boolean>;
   write(data: Uint8Array): Promise<number>;
+  /** What `write` does without waiting for anything; undefined, and nothing was done, when it has to wait. */
+  writeNow?(data: Uint8Array): number | undefined;
   end(evenIfRemaining?: boolean): Promise<boolean>;
   hasError(): boolean;
   /** `ERROR[n]: text\n`. */
@@ -170,10 +172,15 @@ export class ESP8266HTTPUpdateServer {
     }
   }
 
-  private async write(upload: HTTPUpload): Promise<void> {
+  private write(upload: HTTPUpload): void | Promise<void> {
     this.debug('.');
-    const written = await this.ports.update.write(upload.buf.subarray(0, upload.currentSize));
-    if (written !== upload.currentSize) this.setUpdaterError();
+    const { update } = this.ports;
+    const piece = upload.currentSize < upload.buf.length ? upload.buf.subarray(0, upload.currentSize) : upload.buf;
+    if (update.writeNow?.(piece) === undefined) return this.writeAll(piece);
+  }
+
+  private async writeAll(piece: Uint8Array): Promise<void> {
+    if ((await this.ports.update.write(piece)) !== piece.length) this.setUpdaterError();
   }
 
   private async end(upload: HTTPUpload): Promise<void> {

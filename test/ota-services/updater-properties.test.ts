@@ -56,8 +56,8 @@ const cuts = fc.array(fc.oneof(fc.integer({ min: 1, max: 6000 }), fc.constantFro
 });
 
 /** A way to hand over one piece. */
-type Way = 'write' | 'writeFrom';
-const ways = fc.array(fc.constantFrom<Way[]>('write', 'writeFrom'), { minLength: 1 });
+type Way = 'write' | 'writeNow' | 'writeFrom';
+const ways = fc.array(fc.constantFrom<Way[]>('write', 'writeNow', 'writeFrom'), { minLength: 1 });
 
 async function begun({ image, isFs, buffer }: Upload): Promise<Rig> {
   const rig = makeRig({ layout: MODEL_LAYOUT.name, sketchSize: MODEL_LAYOUT.sketchEnd });
@@ -113,17 +113,18 @@ function alignedWrites(address: number, length: number): SdkCall[] {
 
 describe('invariant: how an image is cut does not matter', () => {
   test(
-    'write and writeFrom, mixed',
+    'write, writeNow and writeFrom, mixed',
     async () => {
       await fc.assert(
         fc.asyncProperty(upload, cuts, ways, async (sent, lengths, handing) => {
           const rig = await begun(sent);
           let accepted = 0;
           for (const [i, piece] of cut(sent.image, lengths).entries()) {
+            const way = handing[i % handing.length];
             const count =
-              handing[i % handing.length] === 'write'
-                ? await rig.update.write(piece)
-                : await rig.update.writeFrom(new ScriptedSource(rig.clock, [{ bytes: piece }]));
+              way === 'writeFrom'
+                ? await rig.update.writeFrom(new ScriptedSource(rig.clock, [{ bytes: piece }]))
+                : ((way === 'writeNow' ? rig.update.writeNow(piece) : undefined) ?? (await rig.update.write(piece)));
             expect(count).toBe(piece.length);
             accepted += count;
           }

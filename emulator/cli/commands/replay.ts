@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { type Device, replay, type Stamped } from '../../index.ts';
 import { UserError } from '../errors.ts';
 import { HumanLog } from '../human-log.ts';
+import { interrupted } from '../interrupted.ts';
 import { parsePort } from '../numbers.ts';
 import { asUserError, readReport } from './sweep.ts';
 
@@ -92,15 +93,6 @@ async function run(id: string, options: ReplayArguments): Promise<void> {
   } finally {
     events?.close();
   }
-}
-
-/** Resolves at Ctrl-C. */
-async function interrupted(): Promise<void> {
-  // A pending promise alone does not keep the process alive; the control server does.
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
-  });
 }
 
 function openEvents(path: string): { write(line: string): void; close(): void } {
