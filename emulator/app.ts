@@ -32,7 +32,7 @@ import { md5Source } from './md5-source.ts';
 import { asHttp } from './network/http-network.ts';
 import { ntpTime } from './ntp.ts';
 import type { BootedImage } from './options.ts';
-import { chipClock, sketchClock, systemPort } from './ports.ts';
+import { chipClock, rebootIntoLoader, sketchClock, systemPort } from './ports.ts';
 import { ArduinoSerial } from './serial/arduino-serial.ts';
 import type { Uart } from './serial/uart.ts';
 import { mergeSettings, type SketchSettings } from './settings.ts';
@@ -210,6 +210,7 @@ function makeCore(
     Serial: new ArduinoSerial(parts.uart, () => life.check()),
     ESP: {
       restart: () => system.restart(),
+      rebootIntoUartDownloadMode: () => rebootIntoLoader(life),
       getResetReason: () => parts.resetReason(),
       getChipId: () => chipId,
       getSketchSize: () => esp.getSketchSize(),

@@ -149,9 +149,8 @@ export class Boot {
       this.ram.fill((bytes) => this.ramNoise.fill(bytes));
       this.crashes = 0;
     }
-    // RST is low: the straps are latched, and all else begins, when it goes high.
-    const held = reset?.how.held ? await life.guard(reset.how.held) : reset?.how.pins;
-    const start = this.reset(cause, reset, { ...parts.straps, ...held });
+    const start = this.reset(cause, reset, { ...parts.straps, ...reset?.how.pins });
+    if (reset?.how.toLoader) return await this.download(life, cause);
     if (cause === 'exception' && this.crashes >= CRASH_LOOP) {
       // The chip would go on like this for ever.
       return await this.die(life, {
@@ -253,11 +252,13 @@ export class Boot {
     const { rtc, resetState, emit, uart } = this.parts;
     const stored = reset?.reportedAsExternal
       ? REASON_EXT_SYS_RST
-      : reset?.how.byLoader
+      : reset?.how.byLoader || reset?.how.toLoader
         ? undefined
         : storedReason(cause);
     if (stored !== undefined) rtc.writeSystemWord(0, stored);
     const rtcKept = rtc.reset(cause);
+    // Software that goes to the loader on purpose has switched the watchdog off: it would bite in there.
+    if (reset?.how.toLoader) resetState.watchdogRunning = false;
     const start = resetState.start(cause, straps);
     this.start = start;
     this.actor = 'app';

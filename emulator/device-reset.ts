@@ -4,12 +4,17 @@ import { Interruption } from '../flash/ports.ts';
 
 /** What a reset may bring along. */
 export interface ResetDetails {
-  /** The chip stays in reset until this says how its pins are held then. */
+  /** RST is low until this says how the pins are held then. */
   readonly held?: Promise<HeldPins>;
   /** How pins are held at this reset, whatever the straps say. */
   readonly pins?: HeldPins;
   /** The serial loader restarts the chip: no SDK is there to note a reason. */
   readonly byLoader?: true;
+  /**
+   * `ESP.rebootIntoUartDownloadMode()`: software goes straight to the serial loader, past the ROM's banner and its look at
+   * the straps, whose latch stays as it was. Source: spec chapter 05 §2.4, chapter 01 §6.5.
+   */
+  readonly toLoader?: true;
 }
 
 /** GPIO0 held low by somebody. */

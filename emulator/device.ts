@@ -278,6 +278,7 @@ export class Device implements AsyncDisposable {
       download: options.serial?.download,
       wiring: options.serial?.wiring ?? 'cross-coupled',
       baudFaithful: options.serial?.baudFaithful ?? false,
+      resetOnClose: options.serial?.resetOnClose ?? false,
     });
     this.serial = {
       text: () => uart.text(),
@@ -385,6 +386,11 @@ export class Device implements AsyncDisposable {
   /** True between power-on and power-off. */
   get isOn(): boolean {
     return this.power.isOn;
+  }
+
+  /** True while a serial host holds RST low: the chip stays in reset, whatever else resets it, until the host lets go. */
+  get isRstLow(): boolean {
+    return this.power.isRstLow;
   }
 
   /** True from {@link Device.restore} until it is started. */

@@ -9,16 +9,17 @@ import type { Ram } from '../eboot/ram.ts';
 import { DEFAULT_SECOND_NUMBER, gpiRegister } from '../eboot/straps.ts';
 import type { NorFlash } from '../flash/nor-flash.ts';
 import type { ChipClock } from '../flash/ports.ts';
-import { macsOf } from '../ota-services/http-update-client/request.ts';
 import { commandName } from '../ota-services/rom-loader/commands.ts';
 import { parseRequest, REQUEST_LIMIT } from '../ota-services/rom-loader/packets.ts';
 import type { LoaderEnd } from '../ota-services/rom-loader/ports.ts';
 import { CHIP_MAGIC, CHIP_MAGIC_ADDRESS, EFUSE_BASE, efuseWords } from '../ota-services/rom-loader/registers.ts';
 import { SlipDecoder } from '../ota-services/rom-loader/slip.ts';
+import type { BoardSetup } from './board-setup.ts';
 import type { ClockMode } from './clock.ts';
 import type { DeviceEvent } from './events.ts';
 import type { Life } from './life.ts';
 import { breathing } from './native-boot.ts';
+import { chipIdentity } from './serial/loader.ts';
 import type { Uart } from './serial/uart.ts';
 
 const RESPONSE = 1;
@@ -33,6 +34,7 @@ export interface StubRunParts {
   readonly ram: Ram;
   readonly uart: Uart;
   readonly chipId: number;
+  readonly setup: Pick<BoardSetup, 'board'>;
   readonly emit: (event: DeviceEvent) => void;
   readonly onCpu: (machine: NativeMachine | undefined) => void;
 }
@@ -46,9 +48,9 @@ export async function runStub(
   mode: ClockMode,
   life: Life,
 ): Promise<LoaderEnd | undefined> {
-  const { socket, chip, ram, uart, chipId, emit, onCpu } = parts;
-  const mac = Uint8Array.from(macsOf(chipId).staMac.split(':'), (byte) => Number.parseInt(byte, 16));
-  const efuse = efuseWords(mac).map((word, index) => [EFUSE_BASE + 4 * index, word] as const);
+  const { socket, chip, ram, uart, emit, onCpu } = parts;
+  const { mac, embeddedFlash } = chipIdentity(parts);
+  const efuse = efuseWords(mac, embeddedFlash).map((word, index) => [EFUSE_BASE + 4 * index, word] as const);
   const watch = new CommandWatch(emit);
   let wake = (): void => {};
   const machine = new StubMachine({

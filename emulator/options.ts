@@ -184,8 +184,16 @@ export interface SerialOptions {
   readonly download?: DownloadMode | undefined;
   /** Where DTR and RTS go (`cross-coupled`, as on NodeMCU and D1 mini). */
   readonly wiring?: SerialWiring | undefined;
-  /** A host at another baud rate than the device's reads garbage (false). Raw hosts count as 115200. */
+  /**
+   * A host at another baud rate than the device's reads garbage, and what it sends is garbage to the device (false). Raw hosts
+   * count as 115200, and with the loader as at the right rate.
+   */
   readonly baudFaithful?: boolean | undefined;
+  /**
+   * A host that closes the port pulses RST, with GPIO0 high unless FLASH is held; not while another one flashes (false: as on
+   * hardware, the chip stays in its loader).
+   */
+  readonly resetOnClose?: boolean | undefined;
 }
 
 /** A device that cannot be made from what was given: says what, where, and what to do. */

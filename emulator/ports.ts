@@ -43,6 +43,12 @@ export function sketchClock(clock: DeviceClock, life: Life): Clock {
   };
 }
 
+/** `ESP.rebootIntoUartDownloadMode()`: never resolves, the sketch's thread ends here. */
+export async function rebootIntoLoader(life: Life): Promise<never> {
+  life.check();
+  throw new DeviceReset('software', false, { toLoader: true });
+}
+
 /** What the system port needs of the device. */
 export interface SystemParts {
   readonly life: Life;

@@ -37,8 +37,10 @@ export class PowerLoop {
   private current: PowerState | undefined;
   private waiters: ((state: PowerState) => void)[] = [];
   private running: Promise<void> = Promise.resolve();
-  /** Starts a chip that is held in reset. */
-  private release: ((pins: HeldPins) => void) | undefined;
+  /** While somebody holds RST low: when it goes high, and what lets it. */
+  private rstLow: { readonly held: Promise<HeldPins>; readonly raise: (pins: HeldPins) => void } | undefined;
+  /** A fault cut the power, and the plug is not back yet. */
+  private unplugged = false;
   private fail: (error: unknown) => void = () => {};
   /** Rejects when the device cannot go on, for a reason outside it (a port in use) or for a defect of ours. */
   readonly failed: Promise<never>;
@@ -49,6 +51,11 @@ export class PowerLoop {
     });
     // Whoever is interested awaits it; a device that nobody watches must not end the process.
     this.failed.catch(() => {});
+  }
+
+  /** True while somebody holds RST low: nothing runs, and no other reset starts the chip. */
+  get isRstLow(): boolean {
+    return this.rstLow !== undefined;
   }
 
   /** True between power-on and power-off. */
@@ -86,9 +93,13 @@ export class PowerLoop {
     return this.settled();
   }
 
-  /** Resets a running device; resolves when the next start came to something. `pins`: held at this reset only. */
+  /**
+   * Resets a running device; resolves when the next start came to something. `pins`: held at this reset only. A chip whose RST
+   * somebody holds low is in reset already, and starts when that ends.
+   */
   reset(cause: Exclude<ResetCause, 'power-on'>, pins: HeldPins = {}): Promise<PowerState> {
     if (!this.life) throw new Error(`reset (${cause}): the device is off; power it on first`);
+    if (this.rstLow) return this.settled();
     this.current = undefined;
     this.life.end(new DeviceReset(cause, false, { pins }));
     return this.settled();
@@ -103,18 +114,20 @@ export class PowerLoop {
 
   /** Somebody holds RST low: nothing runs until {@link PowerLoop.letGo}. Without power it means nothing. */
   hold(): void {
-    if (!this.life || this.release) return;
+    if (!this.life || this.unplugged || this.rstLow) return;
+    let raise: (pins: HeldPins) => void = () => {};
     const held = new Promise<HeldPins>((resolve) => {
-      this.release = resolve;
+      raise = resolve;
     });
+    this.rstLow = { held, raise };
     this.current = undefined;
     this.life.end(new DeviceReset('external', false, { held }));
   }
 
   /** RST goes high again, with the pins as somebody holds them. */
   letGo(pins: HeldPins): void {
-    this.release?.(pins);
-    this.release = undefined;
+    this.rstLow?.raise(pins);
+    this.rstLow = undefined;
   }
 
   /** Pulls the plug; resolves when nothing of the device runs any more. */
@@ -152,12 +165,12 @@ export class PowerLoop {
       const end = await this.oneLife(life, cause, reset);
       if (!end) return;
       reset = end instanceof DeviceReset ? end : undefined;
-      // Whoever held RST before holds it no more: the power went, or the device was reset otherwise.
-      if (!reset?.how.held) this.release = undefined;
       if (reset) {
         cause = reset.cause;
       } else {
         const why = end instanceof PowerLost ? end.why : 'user';
+        // The adapter that held RST is on the board, and has no power any more.
+        this.rstLow = undefined;
         this.life = undefined;
         this.parts.onPowerLost();
         this.parts.emit({ type: 'power.off', cause: why });
@@ -182,6 +195,7 @@ export class PowerLoop {
   private async plugOut(): Promise<boolean> {
     const pause = new Life(this.parts.clock);
     this.life = pause;
+    this.unplugged = true;
     try {
       await pause.sleep(PLUG_OUT_US, 'device');
       return true;
@@ -190,7 +204,17 @@ export class PowerLoop {
       if (error instanceof DeviceReset) return true;
       this.life = undefined;
       return false;
+    } finally {
+      this.unplugged = false;
     }
+  }
+
+  /** A start of a chip whose RST is low: the straps are latched, and all else begins, when it goes high. */
+  private async whenRaised(life: Life, held: Promise<HeldPins> | undefined): Promise<never> {
+    let pins = held ? await life.guard(held) : {};
+    // It may have gone down again, or at the very moment in which something else ended the life before.
+    while (this.rstLow) pins = await life.guard(this.rstLow.held);
+    return await this.parts.boot(life, 'external', new DeviceReset('external', false, { pins }));
   }
 
   /** Runs one life to its end; returns what ended it, or undefined when the device cannot go on. */
@@ -200,6 +224,7 @@ export class PowerLoop {
     reset: DeviceReset | undefined,
   ): Promise<Interruption | undefined> {
     try {
+      if (reset?.how.held || this.rstLow) return await life.guard(this.whenRaised(life, reset?.how.held));
       return await life.guard(this.parts.boot(life, cause, reset));
     } catch (error) {
       if (error instanceof Interruption) {

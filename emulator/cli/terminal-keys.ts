@@ -17,7 +17,7 @@ export class BoardKeys {
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(
-    private readonly device: Pick<Device, 'isOn' | 'powerOn' | 'powerOff' | 'reset' | 'straps'>,
+    private readonly device: Pick<Device, 'isOn' | 'isRstLow' | 'powerOn' | 'powerOff' | 'reset' | 'straps'>,
     private readonly parts: { readonly note: (text: string) => void; readonly quit: () => void },
   ) {}
 
@@ -36,9 +36,12 @@ export class BoardKeys {
     const { device, parts } = this;
     switch (key) {
       case 'r':
-        return this.enqueue(() =>
-          device.isOn ? device.reset('external') : parts.note('power is off: p puts it back'),
-        );
+        return this.enqueue(() => {
+          if (!device.isOn) return parts.note('power is off: p puts it back');
+          // Waiting for the start would keep all other keys waiting as well.
+          if (device.isRstLow) return parts.note('a serial host holds RST low: the chip starts when that lets go');
+          return device.reset('external');
+        });
       case 'f':
         return this.enqueue(() => {
           device.straps.gpio0 = device.straps.gpio0 === 0 ? 1 : 0;

@@ -8,12 +8,14 @@ import type { LoaderEvent } from '../../ota-services/rom-loader/events.ts';
 import type { LoaderEnd, LoaderRam } from '../../ota-services/rom-loader/ports.ts';
 import { SerialLoader } from '../../ota-services/rom-loader/serial-loader.ts';
 import type { BoardSetup } from '../board-setup.ts';
+import type { DeviceClock } from '../clock.ts';
 import type { Life } from '../life.ts';
 import { md5Source } from '../md5-source.ts';
 import type { Uart } from './uart.ts';
 
 export interface LoaderRunParts {
   readonly chip: NorFlash;
+  readonly clock: DeviceClock;
   readonly kernels: Kernels;
   readonly ram: Ram;
   readonly uart: Uart;
@@ -24,19 +26,34 @@ export interface LoaderRunParts {
   readonly stub: 'state' | 'native';
 }
 
+/** What a host reads in the fuses: the MAC address, and the size of the flash where it is inside the chip. */
+export function chipIdentity({ chip, chipId, setup }: Pick<LoaderRunParts, 'chip' | 'chipId' | 'setup'>): {
+  readonly mac: Uint8Array;
+  readonly embeddedFlash: number | undefined;
+} {
+  return {
+    mac: Uint8Array.from(macsOf(chipId).staMac.split(':'), (byte) => Number.parseInt(byte, 16)),
+    embeddedFlash: setup.board.variant === 'esp8285' ? chip.capacityBytes : undefined,
+  };
+}
+
 /** Runs the loader until a host sends it away. Ends by an Interruption with the life. */
 export async function runLoader(parts: LoaderRunParts, clock: ChipClock, life: Life): Promise<LoaderEnd> {
-  const { chip, kernels, ram, uart, chipId, emit, setup } = parts;
+  const { chip, kernels, ram, uart, emit } = parts;
   const loader = new SerialLoader({
     chip,
     clock,
     ram: loaderRam(ram),
-    mac: Uint8Array.from(macsOf(chipId).staMac.split(':'), (byte) => Number.parseInt(byte, 16)),
-    embeddedFlash: setup.board.variant === 'esp8285' ? chip.capacityBytes : undefined,
+    ...chipIdentity(parts),
     flashId: chip.part.jedecId,
     md5: md5Source(kernels, life),
     emit,
     stub: parts.stub,
+    // Virtual time turns when it is moved; no command needs that.
+    breathe: () => {
+      const turn = parts.clock.mode === 'virtual' ? undefined : parts.clock.breathe();
+      return turn && life.guard(turn);
+    },
     transmit: (bytes) => {
       if (!life.ended) uart.sendFrames(bytes);
     },

@@ -5,13 +5,25 @@
  * opened again at any time. Source: spec chapter 05 §3.3.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { DeviceOptionError } from '../options.ts';
 import type { SerialPort } from './serial-port.ts';
 import { listenOnFile, type SerialListener } from './tcp-transport.ts';
 
+/** Begins the name of each port's folder; the process id follows. */
+const FOLDER = 'vesp-serial-';
 /** How long socat may take to make its terminal. */
 const START_MS = 5000;
 const LOOK_EVERY_MS = 5;
@@ -36,7 +48,8 @@ export async function openPseudoTerminal(port: SerialPort): Promise<SerialListen
         'rfc2217:PORT, which need nothing',
     );
   }
-  const folder = mkdtempSync(join(tmpdir(), 'vesp-serial-'));
+  removeLeftovers();
+  const folder = mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`));
   const path = join(folder, 'uart0');
   const bridge = new Bridge(folder, path);
   let file: SerialListener | undefined;
@@ -52,6 +65,36 @@ export async function openPseudoTerminal(port: SerialPort): Promise<SerialListen
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+/** Folders of our own processes that died without a chance to tidy up. */
+function removeLeftovers(): void {
+  let names: string[] = [];
+  try {
+    names = readdirSync(tmpdir());
+  } catch {
+    // A place where we may write, but not look.
+  }
+  for (const name of names) {
+    const pid = new RegExp(`^${FOLDER}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const folder = join(tmpdir(), name);
+    try {
+      const { uid } = lstatSync(folder);
+      if (uid === process.getuid?.()) rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // Another process was faster, or it is not for us to remove.
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 

@@ -52,8 +52,10 @@ export interface SerialPortParts {
   /** Default: `on-sync` for hosts without lines, which have no other way; `manual` for those that have them. */
   readonly download: DownloadMode | undefined;
   readonly wiring: SerialWiring;
-  /** A host that announced another rate than the device's reads garbage. */
+  /** A host that announced another rate than the device's reads garbage, and so does the device. */
   readonly baudFaithful: boolean;
+  /** A host that closes pulses RST. */
+  readonly resetOnClose: boolean;
 }
 
 export class SerialPort {
@@ -62,8 +64,9 @@ export class SerialPort {
   /** The host that talks with the loader. */
   private owner: Host | undefined;
   /** What the owner sent since its SYNC pressed the buttons, for the loader that is about to start. */
-  private early: Uint8Array[] | undefined;
-  private earlyBytes = 0;
+  private early: Early | undefined;
+  /** Hosts that hold RST low. */
+  private holding = 0;
   /** The loader has measured the rate of its host. */
   private rateKnown = false;
 
@@ -74,12 +77,12 @@ export class SerialPort {
   /** A host opens the port; undefined when there are too many. */
   connect(host: SerialHost): SerialConnection | undefined {
     if (this.hosts.size >= MAX_HOSTS) return undefined;
-    const { uart, alarm, pin, wiring, emit, baudFaithful } = this.parts;
+    const { uart, alarm, wiring, emit, baudFaithful } = this.parts;
     const entry = new Host(host, {
       baudFaithful,
       // A raw port cannot say its rate: it is taken to follow the changes that its host asks the loader for.
-      readsAll: () => uart.loading && !host.lines,
-      lines: new ControlLines(pin, (us, callback) => alarm(us, 'peer', callback), wiring),
+      rateFollows: () => uart.loading && !host.lines,
+      lines: new ControlLines(this.pin, (us, callback) => alarm(us, 'peer', callback), wiring),
     });
     // Only with hosts: a device that nobody listens to need not turn its text into bytes.
     this.stopListening ??= uart.onOutput((bytes, baud) => {
@@ -113,7 +116,10 @@ export class SerialPort {
     const { uart } = this.parts;
     if (host === this.owner && this.early) return this.keepEarly(bytes);
     if (this.flashing && this.owner && this.owner !== host) return host.ignored(this.parts.emit);
-    if (host === this.owner && uart.loading) return this.toLoader(host.baud, bytes);
+    if (host === this.owner && uart.loading) {
+      // The loader has the rate of its host until that announces another one by itself.
+      return this.toLoader(host.baud, this.rateKnown ? host.heard(bytes, uart.baud) : bytes);
+    }
     let request = host.watch.push(bytes);
     if (uart.loading) {
       if (!request) return;
@@ -123,10 +129,11 @@ export class SerialPort {
     }
     while (request && !request.sync) request = host.watch.push(request.rest);
     const mode = this.parts.download ?? (host.host.lines ? 'manual' : 'on-sync');
-    if (!request || mode === 'manual' || !this.parts.pressFlashAndReset()) return uart.receive(bytes);
+    if (!request || mode === 'manual' || !this.parts.pressFlashAndReset()) {
+      return uart.receive(host.heard(bytes, uart.baud));
+    }
     this.own(host);
-    this.early = [];
-    this.earlyBytes = 0;
+    this.early = { pieces: [], bytes: 0, reset: false };
     this.keepEarly(request.frame);
     this.keepEarly(request.rest);
   }
@@ -156,24 +163,43 @@ export class SerialPort {
   }
 
   private keepEarly(bytes: Uint8Array): void {
-    if (this.earlyBytes + bytes.length > LONGEST_FRAME) return;
-    this.early!.push(bytes);
-    this.earlyBytes += bytes.length;
+    const early = this.early!;
+    if (early.bytes + bytes.length > LONGEST_FRAME) return;
+    early.pieces.push(bytes);
+    early.bytes += bytes.length;
   }
 
   private ownerOfLine(who: 'rom' | 'loader' | 'sketch'): void {
     if (who === 'rom') {
       for (const host of this.hosts) host.watch.clear();
       // A new start is anybody's, or a host that hangs would keep the loader from all others for ever; but not the start
-      // that a SYNC asked for.
-      if (!this.early) this.owner = undefined;
+      // that a SYNC asked for. When that comes to nothing, as other straps are wrong, the next one is again.
+      if (this.early && !this.early.reset) this.early.reset = true;
+      else {
+        this.early = undefined;
+        this.owner = undefined;
+      }
       return;
     }
     this.rateKnown = false;
     const early = this.early;
     this.early = undefined;
-    if (who === 'loader' && early && this.owner) for (const bytes of early) this.toLoader(this.owner.baud, bytes);
+    if (who === 'loader' && early && this.owner) {
+      for (const bytes of early.pieces) this.toLoader(this.owner.baud, bytes);
+    }
   }
+
+  /** RST as the hosts share it: low while any of them pulls it down. */
+  private readonly pin: ResetPin = {
+    assert: () => {
+      this.holding++;
+      this.parts.pin.assert();
+    },
+    release: (gpio0Low) => {
+      this.holding--;
+      if (this.holding === 0) this.parts.pin.release(gpio0Low);
+    },
+  };
 
   private close(host: Host): void {
     if (!this.hosts.delete(host)) return;
@@ -181,20 +207,33 @@ export class SerialPort {
       this.stopListening?.();
       this.stopListening = undefined;
     }
+    const mayDrive = this.mayDrive(host);
     // Before the lines fall back: a host that holds the chip in reset lets it go.
-    if (this.mayDrive(host)) host.lines.close();
+    if (mayDrive) host.lines.close();
     if (this.owner === host) {
       this.owner = undefined;
       this.early = undefined;
       this.parts.uart.hostGone();
     }
+    if (mayDrive && this.parts.resetOnClose) {
+      this.pin.assert();
+      this.pin.release(false);
+    }
     this.parts.emit({ type: 'serial.host', peer: host.host.peer, state: 'gone' });
   }
 }
 
+interface Early {
+  readonly pieces: Uint8Array[];
+  bytes: number;
+  /** The reset that the SYNC asked for has come. */
+  reset: boolean;
+}
+
 interface HostParts {
   readonly baudFaithful: boolean;
-  readonly readsAll: () => boolean;
+  /** Whether its rate is whatever the device's is. */
+  readonly rateFollows: () => boolean;
   readonly lines: ControlLines;
 }
 
@@ -218,8 +257,16 @@ class Host {
   }
 
   output(bytes: Uint8Array, baud: number): void {
-    const readable = !this.parts.baudFaithful || this.parts.readsAll();
-    this.host.write(readable ? bytes : asHeardAt(bytes, baud, this.baud));
+    this.host.write(this.readable ? bytes : asHeardAt(bytes, baud, this.baud));
+  }
+
+  /** What a device at `baud` makes of bytes that this host sends. */
+  heard(bytes: Uint8Array, baud: number): Uint8Array {
+    return this.readable ? bytes : asHeardAt(bytes, this.baud, baud);
+  }
+
+  private get readable(): boolean {
+    return !this.parts.baudFaithful || this.parts.rateFollows();
   }
 
   /** Told once per host: it may go on for megabytes. */

@@ -17,6 +17,11 @@ import type { SketchSettings } from '../settings.ts';
 export interface Esp {
   /** Never resolves: the sketch's thread ends here. */
   restart(): Promise<never>;
+  /**
+   * Into the serial loader without a hardware reset: the straps stay latched as they are, so what the host then starts may be
+   * updated over the air. Never resolves. Source: spec chapter 01 §6.5.
+   */
+  rebootIntoUartDownloadMode(): Promise<never>;
   /** Texts of spec chapter 01 §6.4, e.g. `Software/System restart`. */
   getResetReason(): string;
   /** 24-bit. */

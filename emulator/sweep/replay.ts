@@ -95,7 +95,8 @@ function firstDifference(a: Uint8Array, b: Uint8Array): number | undefined {
   return at < 0 ? Math.min(a.length, b.length) : at;
 }
 
-function optionsOf({ definition, files = {} }: SweepReport, { images }: ReplayOptions): SweepOptions {
+/** The options that make a report's sweep again. @throws SweepInputError when an image is missing or was changed */
+export function optionsOf({ definition, files = {} }: SweepReport, { images }: ReplayOptions): SweepOptions {
   const get = (role: 'from' | 'to' | 'firmware', reference: ImageReference | undefined): ImageInput | undefined => {
     const given = images?.[role] ?? files[role];
     if (!reference) return given;

@@ -22,6 +22,8 @@ export interface ScheduleOutcome extends Judgement {
 
 export interface ScheduleOptions {
   readonly retry?: Retry | undefined;
+  /** Sees the chip as the last cut leaves it, before the start that follows. */
+  readonly atCut?: (chip: BranchChip) => void;
   /** Sees the chip when something came of the last start, before any cure is tried. */
   readonly inspect?: (chip: BranchChip) => void;
 }
@@ -64,6 +66,7 @@ export class ScheduleRunner {
       chip.become(moment.chip);
       const boot = world.boot(chip, moment.rtc);
       boot.ram = moment.ram && kind !== 'power-cut' ? copyRam(moment.ram) : undefined;
+      options.atCut?.(chip);
       const settled = boot.finish(causeOf(kind));
       options.inspect?.(chip);
       const judged = world.judge.afterwards(boot, settled);

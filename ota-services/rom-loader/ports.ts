@@ -39,6 +39,11 @@ export interface LoaderParts {
   /** CHANGE_BAUDRATE: called after the reply, which still goes out at the old rate. */
   readonly setBaud?: (rate: number) => void;
   /**
+   * Awaited between a command and the next one that waits already: lets whoever else shares the host's thread have a turn,
+   * as a queue of expensive commands may take seconds. An Interruption passes through. Default: none.
+   */
+  readonly breathe?: () => Promise<void> | undefined;
+  /**
    * What becomes of an uploaded flasher stub: `state` (default) only switches the dialect, `native` ends the loader with
    * `run-ram` as for any other program, for a CPU that really executes it.
    */

@@ -23,10 +23,7 @@ import { StubCommands, stubKind } from './stub-commands.ts';
 export type { Dialect, LoaderEvent } from './events.ts';
 export type { LoaderEnd, LoaderParts, LoaderRam } from './ports.ts';
 
-/**
- * Frames (16 KiB at the most) that wait while a command is at work; more are lost. It also bounds how long one burst of
- * expensive commands can keep the process busy.
- */
+/** Frames (16 KiB at the most) that wait while a command is at work; more are lost. */
 const WAITING_FRAMES = 64;
 /** What the UART starts with, before anybody announced another rate. */
 const DEFAULT_BAUD = 115200;
@@ -99,6 +96,8 @@ export class SerialLoader {
         this.parts.emit({ type: 'loader.end', dialect: this.current, next: end.do });
         return end;
       }
+      const turn = this.frames.length > 0 ? this.parts.breathe?.() : undefined;
+      if (turn) await turn;
     }
   }
 

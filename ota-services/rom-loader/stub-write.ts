@@ -1,6 +1,7 @@
 /**
- * One FLASH_BEGIN or FLASH_DEFL_BEGIN of the stub with the blocks that follow. Flash is erased as the blocks need it, and
- * every block is in flash before its reply. Source: spec chapter 05 §8.2, §8.4.
+ * One FLASH_BEGIN or FLASH_DEFL_BEGIN of the stub with the blocks that follow. Flash is erased as the blocks need it.
+ * A plain block is in flash before its reply; of a compressed stream up to 32 KiB wait, unpacked, in its window until that is
+ * full or the file is complete, so a reset in between loses data whose block was answered. Source: spec chapter 05 §8.2, §8.4.
  *
  * A block whose write failed may come again: plain blocks have their place by number, and of a compressed stream the state
  * before the block is kept.

@@ -43,7 +43,7 @@ describe.concurrent('wrong usage ends with 2 and says what, where and what to do
     ['run --flash-size 3M', /one of 512K, 1M, 2M, 4M, 8M, 16M; got "3M"/],
     ['run --sketch blinky', /unknown sketch "blinky"/],
     ['run --core 9.9', /core "9.9"/],
-    ['run --bootloader native', /no such engine yet/],
+    ['run --bootloader native', /boot sector of this image .* holds no LX106 code; give the \.bin of a real firmware/],
     ['run --timeout 3000000', /at most 2147483 seconds/],
     ['run --core 9.9.9', /core "9.9.9"/],
     ['run --public-key README.md', /PEM file with a public key/],

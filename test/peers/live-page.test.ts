@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage, createDevice, type Device, type DeviceOptions } from '../../emulator/index.ts';
+import { encodeRequest, SYNC_DATA } from '../../ota-services/rom-loader/packets.ts';
 import { image } from '../support/control.ts';
 import { program } from '../support/program.ts';
 
@@ -124,6 +125,21 @@ describe('the board', () => {
     await page.getByRole('switch', { name: 'GPIO0' }).click();
     await says(page, '#gpio0 em', /open/);
     await page.getByRole('button', { name: 'Reset button' }).click();
+    await says(page, '#status', /running 1\.0/);
+
+    // A serial host holds FLASH for its one reset: the strap is latched, and the pin is open again.
+    const pressed = device.next('straps', { where: ({ latched }) => latched === 1 });
+    device.serial.connect({ peer: 'flasher', lines: false, write() {} })!.receive(encodeRequest(0x08, SYNC_DATA));
+    await pressed;
+    await says(page, '#facts', /Straps latched1: serial loader/);
+    await says(page, '#gpio0 em', /open/);
+    // Somebody else moves the pin: the next reset shows it.
+    device.straps.gpio0 = 0;
+    await page.getByRole('button', { name: 'Reset button' }).click();
+    await says(page, '#gpio0 em', /low/);
+    device.straps.gpio0 = 1;
+    await page.getByRole('button', { name: 'Reset button' }).click();
+    await says(page, '#gpio0 em', /open/);
     await says(page, '#status', /running 1\.0/);
 
     await page.getByRole('switch', { name: 'Power plug' }).click();

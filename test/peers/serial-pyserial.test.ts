@@ -1,6 +1,6 @@
 /** pyserial (Debian package python3-serial) on the serial port: raw TCP, RFC 2217 and a pseudo-terminal made by socat. */
 import { execFile } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, readlinkSync, readSync, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -144,7 +144,7 @@ describe('pty', () => {
     });
   });
 
-  test('the command prints the path, and a kill -9 leaves no terminal behind', async () => {
+  test('the command prints the path; a kill -9 leaves no terminal behind, and its folder until the next one', async () => {
     const command = startCli(['run', '--serial', 'pty', '--ota-port', '0', '--http-port', '0']);
     const [, file] = await command.shows(/serial=(\S+)/);
     expect(await pyserial(file!, 'identify')).toEqual(ROM);
@@ -152,6 +152,9 @@ describe('pty', () => {
     command.child.kill('SIGKILL');
     await command.finished;
     await expect.poll(() => existsSync(terminal), { timeout: 10_000 }).toBe(false);
-    rmSync(dirname(file!), { recursive: true });
+    const living = path(await device({ image: undefined, sketch: echo, serial: { transport: 'pty' } }));
+    expect(existsSync(dirname(file!))).toBe(false);
+    await device({ image: undefined, sketch: echo, serial: { transport: 'pty' } });
+    expect(existsSync(living)).toBe(true);
   });
 });

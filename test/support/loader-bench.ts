@@ -74,6 +74,7 @@ export interface BenchOptions extends ChipOptions {
   flashId?: number;
   stub?: LoaderParts['stub'];
   ram?: LoaderParts['ram'];
+  breathe?: LoaderParts['breathe'];
 }
 
 export class LoaderBench {
@@ -116,6 +117,7 @@ export class LoaderBench {
       },
       setBaud: (rate) => void this.bauds.push(rate),
       ...(options.stub === undefined ? {} : { stub: options.stub }),
+      ...(options.breathe === undefined ? {} : { breathe: options.breathe }),
     };
     this.loader = this.start();
   }

@@ -61,7 +61,9 @@ interface RunOptions {
   boot: 'flash' | 'download';
   serial?: string;
   serialDownload?: 'manual' | 'on-sync';
+  serialWiring?: 'cross-coupled' | 'direct';
   serialBaudFaithful?: boolean;
+  serialResetOnClose?: boolean;
   time: 'fast' | 'real';
   seed: string;
   fault: string[];
@@ -156,7 +158,17 @@ export function registerRunCommand(program: Command): void {
     )
     .option(
       '--serial-baud-faithful',
-      'a host at another baud rate than the device reads garbage; tcp and pty are 115200',
+      'a host at another baud rate than the device reads garbage, and so does the device; tcp and pty are 115200',
+    )
+    .addOption(
+      new Option(
+        '--serial-wiring <how>',
+        'DTR and RTS of rfc2217 go to GPIO0 and RST through two transistors, or straight: RTS alone resets (cross-coupled)',
+      ).choices(['cross-coupled', 'direct']),
+    )
+    .option(
+      '--serial-reset-on-close',
+      'a host that closes the port presses the reset button, unless another one flashes',
     )
     .optionsGroup('Time, chance and faults:')
     .addOption(
@@ -287,6 +299,16 @@ async function deviceOptionsOf(
   if ((options.cert === undefined) !== (options.key === undefined)) {
     throw new UserError('--cert and --key belong together: give both, or none for a self-signed certificate');
   }
+  if (options.serial === undefined) {
+    const { serialDownload, serialWiring, serialBaudFaithful, serialResetOnClose } = options;
+    const pointless = Object.entries({
+      '--serial-download': serialDownload,
+      '--serial-wiring': serialWiring,
+      '--serial-baud-faithful': serialBaudFaithful,
+      '--serial-reset-on-close': serialResetOnClose,
+    }).find(([, value]) => value !== undefined);
+    if (pointless) throw new UserError(`${pointless[0]} wants --serial, which opens the serial port: e.g. --serial tcp:5555`);
+  }
   const seed = parseCount('--seed', options.seed);
   return {
     ...given('board', options.board),
@@ -356,7 +378,9 @@ function serialOptions(where: string, options: RunOptions): NonNullable<DeviceOp
   return {
     ...transport,
     ...given('download', options.serialDownload),
+    ...given('wiring', options.serialWiring),
     ...given('baudFaithful', options.serialBaudFaithful),
+    ...given('resetOnClose', options.serialResetOnClose),
   };
 }
 

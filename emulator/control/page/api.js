@@ -30,6 +30,7 @@ export const api = {
   command: () => json('/api/rtc/command'),
   power: (on) => json('/api/power', { json: { on } }),
   reset: (cause = 'external') => json('/api/reset', { json: { cause } }),
+  pins: () => json('/api/straps'),
   straps: (levels) => json('/api/straps', { method: 'PUT', json: levels }),
   clock: (change) => json('/api/clock', { json: change }),
   step: () => json('/api/step', { json: {} }),

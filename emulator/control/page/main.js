@@ -115,7 +115,10 @@ const SOURCES = {
   serial: {
     list: () => model.serial,
     empty: 'The serial line is silent.',
-    fill: (row, text) => line(row, 'plain', text || ' '),
+    fill(row, text) {
+      row.title = text;
+      line(row, 'plain', text || ' ');
+    },
   },
   wire: {
     list: () => model.wire.lines,
@@ -443,6 +446,12 @@ function refreshMap(wait = MAP_WAIT_MS) {
   );
 }
 
+/** A latch may have let go a button that was held for it; a terminal or another page may have moved the pins. */
+async function refreshStraps() {
+  model.straps = await api.pins();
+  model.changes.add('device');
+}
+
 async function refreshAll() {
   const [device, chip, faults] = await Promise.all([api.device(), api.map(), api.faults()]);
   model.setMap(chip);
@@ -496,6 +505,7 @@ function frame(now) {
     refreshMap();
     void loadSnapshots().catch(() => {});
   }
+  if (changes.has('strapsStale')) void refreshStraps().catch(() => {});
   if (changes.has('now') || changes.has('device') || changes.has('story')) showNow();
   if (changes.has('device') || changes.has('story') || changes.has('chip')) showBoard();
   if (changes.has('faults')) showFaults();

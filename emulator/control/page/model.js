@@ -69,7 +69,10 @@ export class Model {
     this.rtcTouched = new Map();
     this.armed = [];
     this.fired = 0;
+    /** Pin levels as somebody holds them now. */
     this.straps = { gpio0: 1, gpio2: 1, gpio15: 0 };
+    /** Strap number that the last hardware reset latched; undefined before the first. */
+    this.latched = /** @type {number | undefined} */ (undefined);
     this.addresses = {};
 
     this.operations = /** @type {Ring<Operation>} */ (new Ring(KEPT_OPERATIONS));
@@ -223,8 +226,9 @@ export class Model {
         this.mark(event, 'reset');
         break;
       case 'straps':
-        this.straps = { gpio0: event.gpio0, gpio2: event.gpio2, gpio15: event.gpio15 };
-        this.changes.add('device');
+        // Its levels are those of that moment, DTR and held buttons included: how the pins are now, the API knows.
+        this.latched = event.latched;
+        this.changes.add('device').add('strapsStale');
         break;
       case 'eboot.start':
         this.stage = 'eboot';

@@ -104,6 +104,13 @@ export function copying(model) {
   return { from: Math.floor(command.source / SECTOR_BYTES) + at, to: start + at };
 }
 
+/** What a latched strap number makes the ROM do. */
+function latchWords(strap) {
+  if (strap === 1) return '1: serial loader';
+  if (strap === 3) return '3: flash';
+  return strap >= 4 ? `${strap}: waits for SDIO` : `${strap}: nothing`;
+}
+
 /** The facts on the board. */
 export function facts(model) {
   const { device, app, addresses } = model;
@@ -112,6 +119,7 @@ export function facts(model) {
     rows.push(['Chip', `${device.chip.name}, ${device.chip.capacityBytes / 0x100000} MiB`], ['Layout', device.layout]);
   if (app) rows.push(['Firmware', app.version ?? 'no manifest'], ['Sketch', app.sketch]);
   if (device?.lastReset) rows.push(['Reset by', causeWords(device.lastReset.cause)]);
+  if (model.latched !== undefined) rows.push(['Straps latched', latchWords(model.latched)]);
   for (const [name, at] of Object.entries(addresses ?? {})) {
     if (name !== 'control') rows.push([name, at.path ?? `${at.host}:${at.port}`]);
   }

@@ -24,10 +24,7 @@ export class RtcView {
   }
 
   build() {
-    // Two columns, read downwards.
-    const rows = COMMAND_BYTES / ROW_BYTES;
-    const order = Array.from({ length: rows }, (_, i) => (i % 2) * (rows / 2) + Math.floor(i / 2));
-    for (const row of order) {
+    for (let row = 0; row < COMMAND_BYTES / ROW_BYTES; row++) {
       const line = make(
         'div',
         { class: 'hex-row' },

@@ -16,7 +16,7 @@ const LABEL_PX = 70;
 const MARK_PX = 14;
 const KINDS = ['erase', 'program', 'RTC word'];
 const MARK_TEXT = {
-  power: '⏻',
+  power: '⊗',
   reset: '↺',
   update: '⇣',
   end: '✓',

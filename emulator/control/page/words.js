@@ -205,9 +205,11 @@ export function faultWords(spec) {
   if (!parts) return spec;
   const [, name = '', address, phase = '', op, point = 'before'] = parts;
   const what = FAULTS[name] ?? name;
-  if (address !== undefined) return `${what} at the next operation on sector ${Math.floor(Number(address) / 4096)}`;
   const power = name === 'power-cut' || name === 'reset' || name === 'brown-out';
-  return `${what} ${phaseWords(phase)}, ${power ? `${point === 'inside' ? 'in the middle of' : point} ` : 'at '}operation ${op}`;
+  const where = power ? (point === 'inside' ? 'in the middle of' : point) : 'at';
+  if (address !== undefined)
+    return `${what} ${where} the next operation on sector ${Math.floor(Number(address) / 4096)}`;
+  return `${what} ${phaseWords(phase)}, ${where} operation ${op}`;
 }
 
 /** What revives a dead device, as an instruction. */

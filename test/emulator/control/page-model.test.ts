@@ -14,7 +14,7 @@ const { describe: tell, faultWords, deathWords, CURES } = await load('words.js')
 const { Ring } = await load('ring.js');
 const { SerialText } = await load('serial-text.js');
 const { WireLog } = await load('wire-log.js');
-const { nowOf, copying } = await load('now.js');
+const { facts, nowOf, copying } = await load('now.js');
 
 /** Every type there is: the compiler finds the forgotten one. */
 const TYPES: Record<DeviceEventType, Record<string, unknown>> = {
@@ -22,7 +22,7 @@ const TYPES: Record<DeviceEventType, Record<string, unknown>> = {
   'power.on': { cause: 'user' },
   'power.off': { cause: 'fault' },
   reset: { cause: 'external', rtcKept: true },
-  straps: { gpio0: 1, gpio2: 1, gpio15: 0 },
+  straps: { gpio0: 1, gpio2: 1, gpio15: 0, latched: 3 },
   'rom.boot': { segments: 2, checksumOk: true },
   'eboot.start': { engine: 'model', version: 'master' },
   'eboot.command': { action: 1, source: 0x1b6000, destination: 0, size: 300_000 },
@@ -156,6 +156,16 @@ describe('the model', () => {
     // The arrow points to the sector that is being written.
     expect(arrows.length).toBe(4);
     for (const { to, at } of arrows as { to: number; at: number }[]) expect(to).toBe(at);
+  });
+
+  test('a latch tells what counted at that moment, not how the pins are: those are asked for', () => {
+    const model = new Model();
+    // DTR of a serial host, or FLASH held for this one reset.
+    model.apply({ seq: 0, atUs: 0, type: 'straps', gpio0: 0, gpio2: 1, gpio15: 0, latched: 1 }, 0);
+    expect(model.straps).toEqual({ gpio0: 1, gpio2: 1, gpio15: 0 });
+    expect(model.latched).toBe(1);
+    expect(model.takeChanges()).toContain('strapsStale');
+    expect(facts(model)).toContainEqual(['Straps latched', '1: serial loader']);
   });
 
   test('sector states follow the operations', () => {

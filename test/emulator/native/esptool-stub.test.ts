@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { ESPLoader, Transport } from 'esptool-js';
 import { afterEach, expect, test, vi } from 'vitest';
-import { buildImage, createDevice, type Device, type HostPort } from '../../../emulator/index.ts';
+import { buildImage, createDevice, type Device, type DeviceOptions, type HostPort } from '../../../emulator/index.ts';
 import { expectBytes } from '../../support/flash.ts';
 import { TcpSerialPort } from '../../support/web-serial.ts';
 
@@ -12,7 +12,7 @@ afterEach(async () => {
   vi.restoreAllMocks();
 });
 
-async function board(): Promise<{ device: Device; loader: ESPLoader; lines: string[] }> {
+async function board(options: DeviceOptions = {}): Promise<{ device: Device; loader: ESPLoader; lines: string[] }> {
   const device = await createDevice({
     ota: { port: 0 },
     http: { port: 0 },
@@ -20,6 +20,7 @@ async function board(): Promise<{ device: Device; loader: ESPLoader; lines: stri
     chipId: 0x112233,
     boot: 'download',
     stub: 'native',
+    ...options,
   });
   cleanUp.push(() => device.close());
   await device.powerOn();
@@ -77,4 +78,12 @@ test('write, verify, read back, erase; then a reset boots what was written', asy
   expect(await device.reset('external')).toEqual({ state: 'running' });
   expect(device.cpu).toBeUndefined();
   expect(device.events.recent('app.start').at(-1)).toMatchObject({ version: '1.0', crcOk: true });
+});
+
+test('the stub reads the fuses of an ESP8285 as the ROM does', async () => {
+  const { loader } = await board({ board: 'esp8285' });
+  const name = await loader.main('no_reset');
+  expect(name).toMatch(/^ESP8285/);
+  expect(loader.IS_STUB).toBe(true);
+  expect(await loader.chip.getChipDescription(loader)).toBe(name);
 });

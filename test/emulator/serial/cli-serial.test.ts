@@ -43,12 +43,34 @@ describe('vesp run --serial', () => {
   test.each([
     [['--serial', 'usb'], /serial "usb": wants tcp:PORT, rfc2217:PORT \(0 lets the system choose\) or pty/],
     [['--serial', 'tcp:70000'], /wants tcp:PORT/],
+    [['--serial-download', 'manual'], /--serial-download wants --serial, which opens the serial port/],
+    [['--serial-wiring', 'direct'], /--serial-wiring wants --serial/],
+    [['--serial-baud-faithful'], /--serial-baud-faithful wants --serial/],
+    [['--serial-reset-on-close'], /--serial-reset-on-close wants --serial/],
+    [['--serial', 'tcp:0', '--serial-wiring', 'crossed'], /Allowed choices are cross-coupled, direct/],
     [['--serial', 'tcp:0', '--serial-download', 'never'], /Allowed choices are manual, on-sync/],
   ])('%j is wrong usage', async (args, message) => {
     const { code, stderr } = await cli(['run', ...args]);
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/ at .*\.ts/);
+  });
+
+  test('--serial-wiring direct: RTS alone resets; --serial-reset-on-close: a host that leaves does', async () => {
+    const run = startCli([
+      ...['run', '--serial', 'rfc2217:0', '--serial-wiring', 'direct', '--serial-reset-on-close'],
+      ...['--ota-port', '0', '--http-port', '0'],
+    ]);
+    cleanUp.push(() => run.child.kill('SIGKILL'));
+    const [, port] = await run.shows(/^ready .*serial=127\.0\.0\.1:(\d+)/m);
+    const socket = connect(Number(port), '127.0.0.1');
+    await once(socket, 'connect');
+    const control = (value: number): Buffer => Buffer.of(0xff, 0xfa, 0x2c, 5, value, 0xff, 0xf0);
+    // DTR on, RTS on, RTS off: cross-coupled, nothing would happen; direct, it ends in the loader.
+    socket.write(Buffer.concat([control(8), control(11), control(12)]));
+    await run.shows(/rst cause:2, boot mode:\(1,7\)/);
+    socket.destroy();
+    await run.shows(/rst cause:2, boot mode:\(3,7\)/);
   });
 
   test('a port in use ends with 1 and says so', async () => {

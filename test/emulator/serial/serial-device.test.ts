@@ -144,6 +144,58 @@ describe('straps and the way into the loader', () => {
     expect(board.state).toEqual({ state: 'running' });
   });
 
+  test('a chip that a host holds in reset stays there, whatever else resets it, until the host lets go', async () => {
+    const board = await running();
+    const host = new LabHost(board, { lines: true });
+    host.connection.setLines({ rts: true });
+    await board.advance(1000);
+    expect(board.isRstLow).toBe(true);
+    const during = board.events.nextSeq;
+    const resets = [board.reset('external'), board.reset('software')];
+    await board.advance(5_000_000);
+    expect(board.events.nextSeq).toBe(during);
+    expect(board.state).toBeUndefined();
+    host.connection.setLines({ rts: false });
+    expect(board.isRstLow).toBe(false);
+    await board.advance(100_000);
+    expect(await Promise.all(resets)).toEqual([{ state: 'running' }, { state: 'running' }]);
+    expect(banners(board)).toEqual([BANNER(1, 3), BANNER(2, 3)]);
+    expect(await board.reset('external')).toEqual({ state: 'running' });
+  });
+
+  test('two hosts hold RST: it goes high when both have let go, with GPIO0 as the last one has it', async () => {
+    const board = await running();
+    const [one, two] = [new LabHost(board, { lines: true }), new LabHost(board, { lines: true })];
+    one.connection.setLines({ rts: true });
+    two.connection.setLines({ rts: true });
+    await board.advance(1000);
+    one.connection.setLines({ rts: false });
+    await board.advance(100_000);
+    expect(board.state).toBeUndefined();
+    two.connection.setLines({ dtr: true, rts: false });
+    await board.advance(100_000);
+    expect(banners(board)).toEqual([BANNER(1, 3), BANNER(2, 1)]);
+  });
+
+  test('RST that goes low, high and low again within one moment is low at its end', async () => {
+    const board = await running();
+    const host = new LabHost(board, { lines: true });
+    for (const rts of [true, false, true]) host.connection.setLines({ rts });
+    await board.advance(100_000);
+    expect(board.state).toBeUndefined();
+    host.connection.setLines({ dtr: true, rts: false });
+    await board.advance(100_000);
+    expect(banners(board)).toEqual([BANNER(1, 3), BANNER(2, 1)]);
+    // As the code restarts by itself, too.
+    board.reset('software').catch(() => {});
+    host.connection.setLines({ dtr: false, rts: true });
+    await board.advance(100_000);
+    expect(banners(board)).toHaveLength(2);
+    host.connection.setLines({ rts: false });
+    await board.advance(100_000);
+    expect(banners(board).at(-1)).toBe(BANNER(2, 3));
+  });
+
   test('GPIO15 high: the ROM waits for an SDIO host, until the straps are right and it is reset', async () => {
     const board = await running();
     board.straps.gpio15 = 1;
@@ -222,11 +274,132 @@ describe('on-sync and manual', () => {
     expect(board.state).toEqual({ state: 'running' });
   });
 
+  test('on-sync: when other straps keep the chip out of its loader, the next reset is anybody’s', async () => {
+    const board = await running();
+    board.straps.gpio15 = 1;
+    const [first, second] = [new LabHost(board), new LabHost(board)];
+    expect(await first.sync()).toEqual([]);
+    expect(board.state).toMatchObject({ state: 'dead', cure: 'external' });
+    expect(await second.sync()).toEqual([]);
+    board.straps.gpio15 = 0;
+    expect(await board.reset('external')).toEqual({ state: 'running' });
+    // The SYNC of before is not kept for whoever comes now, and the other host is served.
+    expect(await second.sync()).toEqual(new Array(8).fill(ROM_VALUE));
+    expect(second.frames).toEqual([]);
+  });
+
   test('a host with lines has the lines: no on-sync unless asked for', async () => {
     const board = await running();
     expect(await new LabHost(board, { lines: true }).sync()).toEqual([]);
     const asked = await running({ serial: { download: 'on-sync' } });
     expect(await new LabHost(asked, { lines: true }).sync()).toHaveLength(8);
+  });
+});
+
+describe('reset on close', () => {
+  test('off, as on hardware: the chip stays in its loader; on: the flash starts, though the last latch said otherwise', async () => {
+    for (const resetOnClose of [undefined, true]) {
+      const board = await blank({ serial: { resetOnClose } });
+      const host = new LabHost(board);
+      await host.sync();
+      await host.writeByRom(0, image('1.0'));
+      host.connection.close();
+      await board.advance(100_000);
+      expect(board.state).toEqual({ state: resetOnClose ? 'running' : 'download' });
+      expect(banners(board)).toEqual([BANNER(1, 1), ...(resetOnClose ? [BANNER(2, 3)] : [])]);
+    }
+  });
+
+  test('it cures a soft reset: the latch is 3 again, and OTA works', async () => {
+    const board = await softReset(image('1.0'), { serial: { resetOnClose: true } });
+    await board.advance(1_000_000);
+    await uploadVirtually(board, image('2.0'));
+    await board.advance(5_000_000);
+    expect(board.events.recent('app.start').at(-1)?.version).toBe('2.0');
+  });
+
+  test('a monitor that closes while another host flashes, or holds RST, disturbs neither', async () => {
+    const board = await blank({ serial: { resetOnClose: true } });
+    const [flasher, monitor, other] = [new LabHost(board), new LabHost(board), new LabHost(board)];
+    await flasher.sync();
+    monitor.connection.close();
+    await flasher.writeByRom(0, image('1.0'));
+    expect(banners(board)).toHaveLength(1);
+    flasher.connection.close();
+    await board.advance(100_000);
+    const holder = new LabHost(board, { lines: true });
+    holder.connection.setLines({ rts: true });
+    await board.advance(1000);
+    other.connection.close();
+    await board.advance(100_000);
+    expect(board.state).toBeUndefined();
+    holder.connection.close();
+    await board.advance(100_000);
+    expect(board.state).toEqual({ state: 'running' });
+  });
+
+  test('without power it means nothing', async () => {
+    const board = await running({ serial: { resetOnClose: true } });
+    const host = new LabHost(board);
+    await board.powerOff();
+    host.connection.close();
+    expect(board.isOn).toBe(false);
+    expect(await board.powerOn()).toEqual({ state: 'running' });
+  });
+});
+
+describe('ESP.rebootIntoUartDownloadMode', () => {
+  async function rebooted(): Promise<Device> {
+    const sketch: SketchFactory = ({ ESP }) => ({ loop: () => ESP.rebootIntoUartDownloadMode() });
+    const board = await device({ sketch });
+    await board.powerOn();
+    await board.advance(20_000);
+    return board;
+  }
+
+  test('ends in the loader without a banner, and no watchdog bites there', async () => {
+    const board = await rebooted();
+    expect(board.state).toEqual({ state: 'download' });
+    await board.advance(60_000_000);
+    expect(board.state).toEqual({ state: 'download' });
+    expect(banners(board)).toEqual([BANNER(1, 3)]);
+    expect(board.events.recent('reset').at(-1)).toMatchObject({ cause: 'software', rtcKept: true });
+    expect(board.events.recent('straps').at(-1)).toMatchObject({ latched: 3 });
+    expect(await new LabHost(board).sync()).toEqual(new Array(8).fill(ROM_VALUE));
+  });
+
+  test('the latch is as it was: what the host starts without a reset is updated over the air', async () => {
+    const board = await rebooted();
+    const host = new LabHost(board);
+    await host.sync();
+    await host.startStub();
+    await host.writeByStub(0, image('1.0'));
+    host.send(encodeRequest(command.RUN_USER_CODE));
+    await board.advance(100_000);
+    expect(board.events.recent('app.start').at(-1)?.version).toBe('1.0');
+    await uploadVirtually(board, image('2.0'));
+    await board.advance(5_000_000);
+    expect(board.events.recent('app.start').at(-1)?.version).toBe('2.0');
+  });
+
+  test('a restart out of the loader starts the flash, and a reset button tells its own cause', async () => {
+    const board = await rebooted();
+    const host = new LabHost(board);
+    await host.sync();
+    await host.writeByRom(0, image('1.0'));
+    await host.request(command.FLASH_END, words(0));
+    await board.advance(100_000);
+    expect(board.state).toEqual({ state: 'running' });
+    const told: string[] = [];
+    const asking: SketchFactory = ({ ESP }) => ({
+      setup: () => void told.push(ESP.getResetReason()),
+      loop: () => ESP.rebootIntoUartDownloadMode(),
+    });
+    const other = await device({ sketch: asking });
+    await other.powerOn();
+    await other.advance(20_000);
+    expect(await other.reset('external')).toEqual({ state: 'running' });
+    expect(told).toEqual(['Power On', 'External System']);
   });
 });
 
@@ -737,6 +910,44 @@ describe('baud rates', () => {
     // 16: the divider tells the host that the crystal has 26 MHz: rate · divider / 2 million.
     const divider = (await slow.request(command.READ_REG, words(0x60000014)))!.value;
     expect(Math.round((57_600 * (divider & 0xfffff)) / 2e6)).toBe(26);
+  });
+
+  test('--serial-baud-faithful: what a host types at another rate is garbage to the sketch', async () => {
+    for (const baudFaithful of [false, true]) {
+      let heard = '';
+      const sketch: SketchFactory = ({ Serial }) => ({
+        setup: () => Serial.begin(9600),
+        loop() {
+          for (let byte = Serial.read(); byte >= 0; byte = Serial.read()) heard += String.fromCharCode(byte);
+        },
+      });
+      const board = await device({ sketch, serial: { baudFaithful } });
+      await board.powerOn();
+      const [right, wrong] = [new LabHost(board, { lines: true }), new LabHost(board)]; // a raw one has 115200
+      right.connection.setBaud(9600);
+      for (const [host, readable] of [
+        [right, true],
+        [wrong, !baudFaithful],
+      ] as const) {
+        heard = '';
+        host.send(Buffer.from('hello'));
+        await board.advance(50_000);
+        expect(heard === 'hello', `${baudFaithful}`).toBe(readable);
+      }
+    }
+  });
+
+  test('--serial-baud-faithful: a host that changes its rate by itself is not understood by the loader any more', async () => {
+    const board = await blank({ serial: { baudFaithful: true } });
+    const host = new LabHost(board, { lines: true });
+    host.connection.setBaud(115_200);
+    await host.sync();
+    host.connection.setBaud(460_800);
+    host.send(encodeRequest(command.FLASH_BEGIN, words(0x1000, 4, 0x400, 0x10000)));
+    await board.advance(1_000_000);
+    expect(board.events.recent('loader.command').map(({ name }) => name)).toEqual(['SYNC']);
+    host.connection.setBaud(115_200);
+    expect(await host.sync()).toHaveLength(8);
   });
 
   test('CHANGE_BAUDRATE: the reply at the old rate, all else at the new one', async () => {

@@ -14,6 +14,7 @@ import {
   parseSerial,
   type SketchFactory,
 } from '../../../emulator/index.ts';
+import { checksum, encodeRequest, wordBytes } from '../../../ota-services/rom-loader/packets.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -101,6 +102,27 @@ describe('the serial port on TCP', () => {
     await board.powerOn();
     socket.write('a\xff\xffb\n', 'latin1');
     await expect.poll(text).toContain('heard a\xff\xffb\n'); // doubled on its way back
+  });
+
+  test('a burst of expensive commands leaves turns of the event loop to everybody else', async () => {
+    const board = await device({ boot: 'download' });
+    await board.powerOn();
+    let sums = 0;
+    board.events.subscribe((event) => {
+      if (event.type === 'loader.command' && event.name === 'SPI_FLASH_MD5') sums++;
+    });
+    const host = board.serial.connect({ peer: 'host', lines: false, write() {} })!;
+    const word = (value: number): Buffer => Buffer.from(wordBytes(value));
+    const stub = Buffer.alloc(64);
+    host.receive(encodeRequest(0x05, Buffer.concat([64, 1, 0x1800, 0x4010e000].map(word))));
+    host.receive(encodeRequest(0x07, Buffer.concat([...[64, 0, 0, 0].map(word), stub]), checksum(stub)));
+    const started = board.next('loader.start', { where: ({ dialect }) => dialect === 'stub' });
+    host.receive(encodeRequest(0x06, Buffer.concat([0, 0x4010e004].map(word))));
+    await started;
+    for (let i = 0; i < 30; i++) host.receive(encodeRequest(0x13, Buffer.concat([0, 0x400000, 0, 0].map(word))));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(sums).toBeLessThan(30);
+    await expect.poll(() => sums).toBe(30);
   });
 
   test('52: a host that opens and closes, or resets, leaves the device as it was', async () => {

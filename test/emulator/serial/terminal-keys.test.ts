@@ -55,6 +55,18 @@ describe('keys', () => {
     expect(board.state).toEqual({ state: 'running' });
   });
 
+  test('while a serial host holds RST low, r says so, and the other keys still work', async () => {
+    const { board, notes, press } = await keyboard();
+    const host = board.serial.connect({ peer: 'host', lines: true, write() {} })!;
+    host.setLines({ rts: true });
+    await board.advance(1000);
+    await press('r');
+    expect(notes).toEqual(['a serial host holds RST low: the chip starts when that lets go']);
+    expect(board.state).toBeUndefined();
+    await press('p');
+    expect(board.isOn).toBe(false);
+  });
+
   test('q and Ctrl-C end the run; other keys, and cursor keys with their letters, do nothing', async () => {
     const { board, quits, press } = await keyboard();
     const before = board.events.nextSeq;

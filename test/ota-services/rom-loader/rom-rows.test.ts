@@ -312,6 +312,27 @@ describe('ROM', () => {
     ]);
   });
 
+  test('commands that wait together: whoever shares the thread has a turn between each two, and can stop them', async () => {
+    const turns: { go: () => void; stop: (why: Error) => void }[] = [];
+    const bench = new LoaderBench({
+      breathe: () => new Promise((go, stop) => void turns.push({ go, stop })),
+    });
+    const read = encodeRequest(0x0a, words(0x40001000));
+    await bench.send(Buffer.concat([read, read, read, read]));
+    expect([bench.take().length, turns.length]).toEqual([1, 1]);
+    turns[0]!.go();
+    await settled();
+    expect([bench.take().length, turns.length]).toEqual([1, 2]);
+    const stopped = new PowerLost('user');
+    turns[1]!.stop(stopped);
+    await settled();
+    expect([bench.take().length, bench.failure]).toEqual([0, stopped]);
+    // Nobody is kept waiting for a turn after the last one.
+    const other = new LoaderBench({ breathe: () => new Promise(() => void turns.push(turns[0]!)) });
+    await other.send(read);
+    expect(turns.length).toBe(2);
+  });
+
   test('RAM can be read back by READ_REG and changed by WRITE_REG', async () => {
     const ram = new BenchRam();
     const bench = new LoaderBench({ ram });
