@@ -270,10 +270,10 @@ export class Device implements AsyncDisposable {
       uart,
       emit,
       alarm: (us, kind, callback) => this.clock.alarm(us, kind, callback),
-      pin: {
-        assert: () => this.power.hold(),
-        release: (gpio0Low) => this.power.letGo(gpio0Low ? { gpio0: 0 } : {}),
-      },
+      pinOf: (host) => ({
+        assert: () => this.power.hold(host),
+        release: (gpio0Low) => this.power.letGo(host, gpio0Low ? { gpio0: 0 } : {}),
+      }),
       pressFlashAndReset: () => this.power.pressReset({ gpio0: 0 }),
       download: options.serial?.download,
       wiring: options.serial?.wiring ?? 'cross-coupled',
@@ -431,7 +431,7 @@ export class Device implements AsyncDisposable {
   }
 
   /**
-   * Factor on top of the clock's mode: 1 as that says, 0.1 ten times slower ({@link WallClock} says how `fast` is slowed
+   * Factor on top of the clock's mode: 1 as that says, 0.1 ten times slower (`WallClock` says how `fast` is slowed
    * down). On a virtual clock a factor below 1 shows each flash operation for a while of the host's time.
    *
    * @throws RangeError outside 0.001 to 1000

@@ -45,6 +45,7 @@ export {
   type UpdateTarget,
 } from './sweep/drive/index.ts';
 export { SweepInputError } from './sweep/errors.ts';
+export { gatherEvidence, type SweepEvidence } from './sweep/evidence.ts';
 export { mergeReports } from './sweep/merge.ts';
 export type { SweepOptions, SweepProgress } from './sweep/prepare.ts';
 export type { Judgement, Verdict } from './sweep/reasons.ts';

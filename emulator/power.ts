@@ -39,6 +39,7 @@ export class PowerLoop {
   private running: Promise<void> = Promise.resolve();
   /** While somebody holds RST low: when it goes high, and what lets it. */
   private rstLow: { readonly held: Promise<HeldPins>; readonly raise: (pins: HeldPins) => void } | undefined;
+  private readonly holders = new Set<object>();
   /** A fault cut the power, and the plug is not back yet. */
   private unplugged = false;
   private fail: (error: unknown) => void = () => {};
@@ -113,8 +114,10 @@ export class PowerLoop {
   }
 
   /** Somebody holds RST low: nothing runs until {@link PowerLoop.letGo}. Without power it means nothing. */
-  hold(): void {
-    if (!this.life || this.unplugged || this.rstLow) return;
+  hold(by: object): void {
+    if (!this.life || this.unplugged) return;
+    this.holders.add(by);
+    if (this.rstLow) return;
     let raise: (pins: HeldPins) => void = () => {};
     const held = new Promise<HeldPins>((resolve) => {
       raise = resolve;
@@ -124,8 +127,9 @@ export class PowerLoop {
     this.life.end(new DeviceReset('external', false, { held }));
   }
 
-  /** RST goes high again, with the pins as somebody holds them. */
-  letGo(pins: HeldPins): void {
+  /** One of those who held RST lets it go; with the last one it goes high, and the pins are as that one holds them. */
+  letGo(by: object, pins: HeldPins): void {
+    if (!this.holders.delete(by) || this.holders.size > 0) return;
     this.rstLow?.raise(pins);
     this.rstLow = undefined;
   }
@@ -171,6 +175,7 @@ export class PowerLoop {
         const why = end instanceof PowerLost ? end.why : 'user';
         // The adapter that held RST is on the board, and has no power any more.
         this.rstLow = undefined;
+        this.holders.clear();
         this.life = undefined;
         this.parts.onPowerLost();
         this.parts.emit({ type: 'power.off', cause: why });

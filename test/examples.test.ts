@@ -25,7 +25,7 @@ const PRINTS: Record<string, RegExp[]> = {
     /^I3: /m,
   ],
   '08-two-slots.mjs': [
-    /^eboot {12}: 2293 operations, 6879 power cuts, 3358 bricks$/m,
+    /^eboot {11}: 2293 operations, 6879 power cuts, 3358 bricks$/m,
     /^journal in flash: \d+ operations, \d+ power cuts, 0 bricks$/m,
     /^two slots {7}: 1138 operations/m,
     /^1m64 {5}479232 {3}475136$/m,

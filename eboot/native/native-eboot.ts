@@ -119,12 +119,14 @@ export interface ExecutedRun
  * means nothing here.
  */
 export function executedEboot(options: EbootOptions, run: ExecutedRun): Requests<EbootEnd> {
-  const bytes = run.peek(0, Math.min(BOOT_IMAGE_BYTES, run.capacityBytes));
-  const known = recogniseEboot(bytes.subarray(0, SECTOR_BYTES));
+  // Real ones end in the boot sector. A sweep boots thousands of times a second: what nobody needs is not fetched.
+  const sector = run.peek(0, SECTOR_BYTES);
+  const image = readBootImage(sector) ?? readBootImage(run.peek(0, Math.min(BOOT_IMAGE_BYTES, run.capacityBytes)));
+  const known = options.host?.emit ? recogniseEboot(sector) : undefined;
   return nativeEboot({
     ...run,
     ram: options.ram,
-    image: { entry: run.entry, segments: readBootImage(bytes)?.segments ?? [] },
+    image: { entry: run.entry, segments: image?.segments ?? [] },
     version: known?.exact ? known.build : undefined,
     crc32: options.crc32,
     readCommand: options.readCommand,

@@ -91,7 +91,7 @@ const watchAnUpdate: Lab = {
   ],
 };
 
-/** What BasicOTA can take on 4m1m beside a sketch of 280,000 bytes is found by trying; the hint must not tell. */
+/** Which share of the room between sketch and file system counts as nearly all of it; the hint must not tell the size. */
 const NEARLY_ALL = 0.995;
 
 const whereItGoes: Lab = {
@@ -201,6 +201,11 @@ const pullThePlug: Lab = {
           is('device.dead', ({ cure }) => cure === 'serial'),
         ),
     },
+    {
+      text: 'nothing else was done to it: one update, one fault',
+      hint: 'hand in what `replay` wrote, of one result',
+      met: (log) => log.all('update.begin').length === 1 && log.all('fault.fired').length === 1,
+    },
   ],
 };
 
@@ -305,6 +310,11 @@ const cannotBrick: Lab = {
       text: 'version 2.0 runs',
       hint: 'build new.bin with --version 2.0',
       met: (log) => log.inOrder(fired('reset@copy'), started('2.0')),
+    },
+    {
+      text: 'the device was never dead',
+      hint: 'hand in what `replay` wrote, of one result',
+      met: (log) => log.has('app.start') && !log.has('device.dead'),
     },
   ],
 };

@@ -53,6 +53,12 @@ export class LabLog {
         throw new LabLogError(
           `${name}, line ${index + 1}: is no event; want the file that \`vesp run --events\` writes`,
         );
+      const before = events.at(-1);
+      if (before && !follows(event, before)) {
+        throw new LabLogError(
+          `${name}, line ${index + 1}: event ${event.seq} follows event ${before.seq}; want the whole file as \`vesp run --events\` wrote it`,
+        );
+      }
       events.push(event);
     }
     if (events.length === 0)
@@ -88,6 +94,11 @@ export function is<T extends DeviceEventType>(
 ): (event: Stamped) => boolean {
   return (event) => event.type === type && where(event as Stamped<EventOf<T>>);
 }
+
+/** A run counts its events without a gap; another run of the same file begins with its first ones. */
+const follows = (event: Stamped, before: Stamped): boolean =>
+  event.seq === before.seq + 1 ||
+  (event.seq <= before.seq && (event.type === 'fault.armed' || event.type === 'power.on'));
 
 function parseEvent(line: string): Stamped | undefined {
   try {

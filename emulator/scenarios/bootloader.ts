@@ -60,7 +60,8 @@ export const twoSlots: Scenario = {
   title: 'why does it copy at all? two slots, A and B, could never brick',
   threads: '#8133',
   cause:
-    'code is linked for the address it runs at, and the chip shows the CPU the first MiB only, so an image runs from one place. ' +
+    'code is linked for the address it runs at. The CPU sees one MiB of the chip at a time, and the core’s eboot shows it the ' +
+    'first: an image runs from one place. ' +
     'eboot therefore copies over what runs, and for as long as that takes there is no whole image at that place.',
   cure:
     'no release of the core has slots. The same safety costs one sector: a bootloader that keeps command and progress in flash ' +

@@ -3,7 +3,10 @@ import type { Scenario } from './scenario.ts';
 
 const CORE = 'https://github.com/esp8266/Arduino';
 
-const INTRODUCTION = `# Scenarios: what goes wrong in the field
+const INTRODUCTION = `---
+title: "Scenarios: what goes wrong in the field"
+---
+# Scenarios: what goes wrong in the field
 
 Failures that people reported in public threads, each to be seen on a virtual device: the symptom in the words of the device or of
 its uploader, the cause proven by what happens inside, and the cure at work.

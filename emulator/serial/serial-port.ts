@@ -46,7 +46,8 @@ export interface SerialPortParts {
   readonly uart: Uart;
   readonly emit: Emit<LifecycleEvent>;
   readonly alarm: (us: number, kind: WaitKind, callback: () => void) => Alarm;
-  readonly pin: ResetPin;
+  /** RST and GPIO0 as one of the hosts pulls them; RST is low while any of them does. */
+  readonly pinOf: (host: SerialHost) => ResetPin;
   /** Holds FLASH and pulses RST; false when the device is off or on its way through a start. */
   readonly pressFlashAndReset: () => boolean;
   /** Default: `on-sync` for hosts without lines, which have no other way; `manual` for those that have them. */
@@ -65,8 +66,6 @@ export class SerialPort {
   private owner: Host | undefined;
   /** What the owner sent since its SYNC pressed the buttons, for the loader that is about to start. */
   private early: Early | undefined;
-  /** Hosts that hold RST low. */
-  private holding = 0;
   /** The loader has measured the rate of its host. */
   private rateKnown = false;
 
@@ -77,12 +76,12 @@ export class SerialPort {
   /** A host opens the port; undefined when there are too many. */
   connect(host: SerialHost): SerialConnection | undefined {
     if (this.hosts.size >= MAX_HOSTS) return undefined;
-    const { uart, alarm, wiring, emit, baudFaithful } = this.parts;
+    const { uart, alarm, pinOf, wiring, emit, baudFaithful } = this.parts;
     const entry = new Host(host, {
       baudFaithful,
       // A raw port cannot say its rate: it is taken to follow the changes that its host asks the loader for.
       rateFollows: () => uart.loading && !host.lines,
-      lines: new ControlLines(this.pin, (us, callback) => alarm(us, 'peer', callback), wiring),
+      lines: new ControlLines(pinOf(host), (us, callback) => alarm(us, 'peer', callback), wiring),
     });
     // Only with hosts: a device that nobody listens to need not turn its text into bytes.
     this.stopListening ??= uart.onOutput((bytes, baud) => {
@@ -189,18 +188,6 @@ export class SerialPort {
     }
   }
 
-  /** RST as the hosts share it: low while any of them pulls it down. */
-  private readonly pin: ResetPin = {
-    assert: () => {
-      this.holding++;
-      this.parts.pin.assert();
-    },
-    release: (gpio0Low) => {
-      this.holding--;
-      if (this.holding === 0) this.parts.pin.release(gpio0Low);
-    },
-  };
-
   private close(host: Host): void {
     if (!this.hosts.delete(host)) return;
     if (this.hosts.size === 0) {
@@ -216,8 +203,9 @@ export class SerialPort {
       this.parts.uart.hostGone();
     }
     if (mayDrive && this.parts.resetOnClose) {
-      this.pin.assert();
-      this.pin.release(false);
+      const pin = this.parts.pinOf(host.host);
+      pin.assert();
+      pin.release(false);
     }
     this.parts.emit({ type: 'serial.host', peer: host.host.peer, state: 'gone' });
   }

@@ -7,15 +7,16 @@ import { EEPROM_BYTES, type FlashLayout, RFCAL_BYTES, WIFI_BYTES } from '../../f
 import type { BranchChip } from './branch-chip.ts';
 import { SweepInputError } from './errors.ts';
 import { Operations } from './operations.ts';
+import { classesOf } from './outcomes.ts';
 import { prepare, sweepName } from './prepare.ts';
-import type { Verdict } from './reasons.ts';
-import { type Reference, runReference } from './reference.ts';
+import { runReference } from './reference.ts';
+import { finished, type Reference } from './reference-data.ts';
 import { optionsOf, type ReplayOptions } from './replay.ts';
 import type { SweepReport, SweepResult } from './report.ts';
 import { parseId } from './schedule.ts';
 import { ScheduleRunner } from './schedule-run.ts';
 import { layoutOf } from './subject.ts';
-import { finished, World } from './world.ts';
+import { World } from './world.ts';
 
 /** So many classes are shown; a sweep has rarely more than five. */
 export const MOST_CLASSES = 12;
@@ -23,19 +24,12 @@ const DIFF_ROWS = 8;
 const ROWS_BEFORE = 2;
 const ROW_BYTES = 16;
 
-/** All results that are not a whole old or new image and have the same reason. */
-export interface ReasonClass {
-  readonly verdict: Verdict;
-  readonly reason: string;
-  /** Of those that the report lists. */
-  readonly results: readonly SweepResult[];
-}
-
 /**
  * A sector at the cut, beside the chip before the update and the chip as it should be afterwards: `kept` the same in both,
- * `empty` erased in both, `erased` neither and blank, `mixed` anything else.
+ * `empty` erased in both, `staged` as the download left it in the staging area, `erased` blank where something should be,
+ * `mixed` anything else.
  */
-export type SectorState = 'empty' | 'kept' | 'old' | 'new' | 'erased' | 'mixed';
+export type SectorState = 'empty' | 'kept' | 'old' | 'staged' | 'new' | 'erased' | 'mixed';
 
 /** Chip offsets; `end` is the first byte behind. */
 export interface NamedRange {
@@ -69,22 +63,8 @@ export interface SweepEvidence {
   readonly ranges: readonly NamedRange[];
   /** Bytes of the update once it is unpacked. */
   readonly newLength: number;
-  /** By class, in the order of {@link classesOf}. */
+  /** By class, in the order of `classesOf`. */
   readonly cuts: readonly Evidence[];
-}
-
-/** Groups what did not end well. */
-export function classesOf({ results }: SweepReport): ReasonClass[] {
-  const classes = new Map<string, { verdict: Verdict; reason: string; results: SweepResult[] }>();
-  for (const result of results) {
-    const { verdict, reason } = result;
-    if (verdict === 'old' || verdict === 'new') continue;
-    const key = `${verdict} ${reason}`;
-    const known = classes.get(key);
-    if (known) known.results.push(result);
-    else classes.set(key, { verdict, reason, results: [result] });
-  }
-  return [...classes.values()];
 }
 
 /**
@@ -99,57 +79,75 @@ export async function gatherEvidence(report: SweepReport, options: ReplayOptions
     throw new SweepInputError('this program builds another sweep from the definition in the report');
   }
   const reference = await runReference(subject);
-  const wanted = finished(reference);
+  const chips: Chips = { before: reference.before, wanted: finished(reference), staged: stagedChip(reference) };
   const runner = new ScheduleRunner(new World(reference));
   const cuts: Evidence[] = [];
   for (const { results } of classesOf(report).slice(0, MOST_CLASSES)) {
-    const result = results[0]!;
+    // In the middle there is more to see than at the edge.
+    const result = results[results.length >> 1]!;
     runner.run(parseId(result.id).cuts, {
-      atCut: (chip) => cuts.push(look(chip, result, reference, wanted)),
+      atCut: (chip) => cuts.push(look(chip, result, reference, chips)),
     });
   }
   return { ranges: rangesOf(layoutOf(subject), reference), newLength: reference.payload.length, cuts };
 }
 
-function look(chip: BranchChip, result: SweepResult, reference: Reference, wanted: Uint8Array): Evidence {
+/** The whole chip at moments without a fault. */
+interface Chips {
+  readonly before: Uint8Array;
+  readonly wanted: Uint8Array;
+  /** When the download was complete; without any staging as before. */
+  readonly staged: Uint8Array;
+}
+
+/** What the operations of the download make of the chip. */
+function stagedChip({ before, operations }: Reference): Uint8Array {
+  const staged = before.slice();
+  const list = new Operations(operations);
+  for (let i = 0; i < list.length; i++) {
+    const { kind, phase, address, data } = list.at(i);
+    if (phase !== 'staging') continue;
+    if (kind === 'erase') staged.fill(0xff, address, address + SECTOR_BYTES);
+    else for (const [at, byte] of data.entries()) staged[address + at]! &= byte;
+  }
+  return staged;
+}
+
+function look(chip: BranchChip, result: SweepResult, reference: Reference, chips: Chips): Evidence {
   const flash = new Uint8Array(chip.capacityBytes);
   chip.read(0, flash);
-  const { before, after } = reference;
+  const { target, fsStart, payload } = reference;
+  const from = target === 'fs' ? fsStart : 0;
   const sectors: SectorState[] = [];
   for (let start = 0; start < flash.length; start += SECTOR_BYTES) {
-    sectors.push(stateOf(flash, before, wanted, after, start));
+    sectors.push(stateOf(flash, chips, start, start >= from && start < from + payload.length));
   }
   const at = result.address === undefined ? -1 : Math.floor(result.address / SECTOR_BYTES);
   const broken = (state: SectorState | undefined): boolean => state === 'mixed' || state === 'erased';
-  const from = reference.target === 'fs' ? Math.floor(reference.fsStart / SECTOR_BYTES) : 0;
-  const sector = broken(sectors[at]) ? at : sectors.findIndex((state, i) => i >= from && broken(state));
+  const sector = broken(sectors[at]) ? at : sectors.findIndex((state, i) => i * SECTOR_BYTES >= from && broken(state));
   return {
     id: result.id,
     sectors,
-    diff: sector < 0 ? undefined : diffOf(flash, before, wanted, sector * SECTOR_BYTES),
+    diff: sector < 0 ? undefined : diffOf(flash, chips, sector * SECTOR_BYTES),
   };
 }
 
-function stateOf(
-  flash: Uint8Array,
-  before: Uint8Array,
-  wanted: Uint8Array,
-  after: Uint8Array,
-  start: number,
-): SectorState {
+/** @param isTarget whether the sector is one that the image is meant for */
+function stateOf(flash: Uint8Array, { before, wanted, staged }: Chips, start: number, isTarget: boolean): SectorState {
   const sector = flash.subarray(start, start + SECTOR_BYTES);
   const isIn = (other: Uint8Array): boolean =>
     Buffer.compare(sector, other.subarray(start, start + SECTOR_BYTES)) === 0;
   const blank = sector.every((byte) => byte === 0xff);
   const isOld = isIn(before);
-  const isNew = isIn(wanted) || isIn(after);
+  const isNew = isIn(wanted);
+  if (!isOld && isIn(staged) && !(isTarget && isNew)) return 'staged';
   if (isOld && isNew) return blank ? 'empty' : 'kept';
   if (isNew) return 'new';
-  if (isOld) return blank ? 'empty' : 'old';
-  return blank ? 'erased' : 'mixed';
+  if (blank) return 'erased';
+  return isOld ? 'old' : 'mixed';
 }
 
-function diffOf(flash: Uint8Array, before: Uint8Array, wanted: Uint8Array, start: number): SectorDiff {
+function diffOf(flash: Uint8Array, { before, wanted }: Chips, start: number): SectorDiff {
   let wrongBytes = 0;
   let first = -1;
   for (let i = start; i < start + SECTOR_BYTES; i++) {

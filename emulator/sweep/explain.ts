@@ -1,5 +1,6 @@
 /** Why a class of outcomes comes about, in sentences for somebody who does not know the bootloader. */
-import type { ReasonClass, SweepEvidence } from './evidence.ts';
+import type { SweepEvidence } from './evidence.ts';
+import type { ReasonClass } from './outcomes.ts';
 import { DEATHS, RUNNING } from './reasons.ts';
 import type { SweepReport } from './report.ts';
 

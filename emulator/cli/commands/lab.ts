@@ -47,6 +47,8 @@ function find(number: string): Lab {
 function check(lab: Lab, options: CheckOptions): number {
   const student = options.student === undefined ? undefined : parseCount('--student', options.student);
   const grades = grade(lab, readLog(options.events), student);
+  if (student !== undefined && !lab.personal)
+    process.stderr.write(`note: lab ${lab.number} has no image of the student's own, so --student is not checked\n`);
   if (options.json) process.stdout.write(`${JSON.stringify(grades, null, 2)}\n`);
   else {
     for (const { goal, met, hint } of grades) {

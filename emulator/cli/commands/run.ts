@@ -240,6 +240,8 @@ async function run(image: string | undefined, options: RunOptions, mdnsAsked: bo
       setTimeout(() => finish(1), LAST_WORDS_MS);
     }
   };
+  // Faults of the command line were armed before anybody could listen.
+  for (const event of device.events.recent()) events?.write(event);
   // Nobody but these two wants to see the thousands of operations of the chip, and unseen they cost less.
   device.events.subscribe(see, { chip: events !== undefined || options.until?.startsWith('flash.') === true });
   // A device without sockets (dead, in the loader, blank) must keep the process running too.
@@ -307,7 +309,8 @@ async function deviceOptionsOf(
       '--serial-baud-faithful': serialBaudFaithful,
       '--serial-reset-on-close': serialResetOnClose,
     }).find(([, value]) => value !== undefined);
-    if (pointless) throw new UserError(`${pointless[0]} wants --serial, which opens the serial port: e.g. --serial tcp:5555`);
+    if (pointless)
+      throw new UserError(`${pointless[0]} wants --serial, which opens the serial port: e.g. --serial tcp:5555`);
   }
   const seed = parseCount('--seed', options.seed);
   return {

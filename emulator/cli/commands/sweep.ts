@@ -5,10 +5,12 @@ import {
   FaultSpecError,
   formatJunit,
   formatReport,
+  gatherEvidence,
   isViolated,
   mergeReports,
   powerCutSweep,
   reportHtml,
+  type SweepEvidence,
   SweepInputError,
   type SweepOptions,
   type SweepProgress,
@@ -113,12 +115,12 @@ Example: sweep --layout 4m2m --fault reset --expect 'phase=copy => new' --json r
     .option('--json <file>', 'the whole report; - for stdout')
     .option('--junit <file>', 'JUnit XML')
     .option('--html <file>', 'a page')
-    .action((files: string[], _own: OutputArguments, command: Command) => {
+    .action(async (files: string[], _own: OutputArguments, command: Command) => {
       // `sweep` has the same options; whichever the parser gave them to.
       const options = command.optsWithGlobals<OutputArguments>();
       const reports = files.map((name) => ({ name, report: readReport(name) }));
       const report = wordsOf(() => mergeReports(reports));
-      process.exitCode = write(report, options);
+      process.exitCode = await write(report, options);
     });
 }
 
@@ -127,7 +129,7 @@ async function runSweep(options: SweepArguments): Promise<number> {
   try {
     const report = await powerCutSweep({ ...sweepOptionsOf(options), onProgress: bar.show });
     bar.end();
-    return write(report, options);
+    return await write(report, options);
   } catch (error) {
     throw asUserError(error);
   } finally {
@@ -187,13 +189,23 @@ export function readReport(file: string): SweepReport {
 }
 
 /** Writes the files that were asked for, and the summary. */
-function write(report: SweepReport, { json, junit, html }: OutputArguments): number {
+async function write(report: SweepReport, { json, junit, html }: OutputArguments): Promise<number> {
   const text = `${JSON.stringify(report)}\n`;
   if (json !== undefined && json !== '-') save('--json', json, text);
   if (junit !== undefined) save('--junit', junit, formatJunit(report));
-  if (html !== undefined) save('--html', html, reportHtml(report));
+  if (html !== undefined) save('--html', html, reportHtml(report, await evidenceOf(report)));
   process.stdout.write(json === '-' ? text : `${formatReport(report)}\n`);
   return isViolated(report) ? VIOLATED_EXIT : 0;
+}
+
+/** The flash maps of the page; or why there are none: the images of merged shards may be elsewhere. */
+async function evidenceOf(report: SweepReport): Promise<SweepEvidence | string> {
+  try {
+    return await gatherEvidence(report);
+  } catch (error) {
+    if (error instanceof SweepInputError || error instanceof DeviceOptionError) return error.message;
+    throw error;
+  }
 }
 
 function save(option: string, path: string, text: string): void {

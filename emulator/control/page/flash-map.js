@@ -198,7 +198,7 @@ export class FlashMap {
     const every = Math.ceil(13 / this.cellHigh);
     for (let row = 0; row < this.rows; row += every) {
       const address = row * this.columns * SECTOR_BYTES;
-      context.fillText(hex(address, 6), 0, this.top + (row + 0.5) * this.cellHigh);
+      context.fillText(hex(address, 6), 0, this.top + Math.max(size / 2, (row + 0.5) * this.cellHigh));
     }
   }
 

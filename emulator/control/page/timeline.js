@@ -168,12 +168,14 @@ export class Timeline {
       drawn |= bit;
       const y = MARK_PX + lane * laneHigh;
       const tall = operation.kind === ERASE || operation.kind === RTC_WORD || operation.torn;
+      // Where many share a column, an erase leaves the room below to the pages around it.
+      const high = tall && room < span && !operation.torn && operation.kind === ERASE ? laneHigh * 0.3 : laneHigh - 2;
       context.fillStyle = operation.torn ? this.colours.bad : this.colours.kinds[operation.kind];
       context.fillRect(
         LABEL_PX + x,
         tall ? y + 1 : y + laneHigh * 0.3,
         wide > 3 ? wide - 1 : wide,
-        tall ? laneHigh - 2 : laneHigh * 0.7 - 1,
+        tall ? high : laneHigh * 0.7 - 1,
       );
     }
     const selected = this.indexOfSelected();

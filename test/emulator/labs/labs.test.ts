@@ -73,4 +73,39 @@ describe('labs', () => {
     expect(() => LabLog.parse('{"seq":1,"type":"power.on"}\nnonsense\n', 'x.jsonl')).toThrow('x.jsonl, line 2');
     expect(() => LabLog.parse('\n\n', 'x.jsonl')).toThrow('has no events');
   });
+
+  test('lines that were taken out, doubled or moved are told; several runs in one file are not', async () => {
+    const lines = (await labTwo()).map((event) => JSON.stringify(event));
+    const parse = (parts: readonly string[]) => LabLog.parse(parts.join('\n'), 'x.jsonl');
+    const middle = lines.length >> 1;
+    expect(parse([...lines, ...lines]).events).toHaveLength(2 * lines.length);
+    expect(() => parse(lines.toSpliced(middle, 1))).toThrow(`x.jsonl, line ${middle + 1}: event ${middle + 1} follows`);
+    expect(() => parse(lines.toSpliced(middle, 0, lines[middle]!))).toThrow(`line ${middle + 2}`);
+    expect(() => parse(lines.toReversed())).toThrow('line 2');
+  });
+
+  test('the log of lab 4, a reset that is survived and a cut that is not, is no hand-in for labs 5 and 8', () => {
+    const event = (type: string, fields: object = {}): Stamped => ({ seq: 0, atUs: 0, type, ...fields }) as Stamped;
+    const update = (fault: string, end: Stamped[]): Stamped[] => [
+      event('update.begin'),
+      event('eboot.command'),
+      event('fault.fired', { spec: fault }),
+      ...end,
+    ];
+    const survived = update('reset@copy:100', [
+      event('reset', { rtcKept: true }),
+      event('eboot.command'),
+      event('eboot.end', { result: 0 }),
+      event('app.start', { version: '2.0' }),
+    ]);
+    const bricked = update('power-cut@copy:200:inside', [
+      event('flash.program', { torn: 3 }),
+      event('power.off', { cause: 'fault' }),
+      event('device.dead', { cure: 'serial' }),
+    ]);
+    const missed = (number: number, events: Stamped[]) =>
+      grade(lab(number), LabLog.of(events)).filter(({ met }) => !met).length;
+    expect([missed(5, bricked), missed(8, survived)]).toEqual([0, 0]);
+    expect([missed(5, [...survived, ...bricked]), missed(8, [...survived, ...bricked])]).toEqual([1, 1]);
+  });
 });

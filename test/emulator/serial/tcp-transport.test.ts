@@ -122,7 +122,7 @@ describe('the serial port on TCP', () => {
     for (let i = 0; i < 30; i++) host.receive(encodeRequest(0x13, Buffer.concat([0, 0x400000, 0, 0].map(word))));
     await new Promise((resolve) => setImmediate(resolve));
     expect(sums).toBeLessThan(30);
-    await expect.poll(() => sums).toBe(30);
+    await expect.poll(() => sums, { timeout: 20_000 }).toBe(30);
   });
 
   test('52: a host that opens and closes, or resets, leaves the device as it was', async () => {

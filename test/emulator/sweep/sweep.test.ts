@@ -273,8 +273,11 @@ describe('texts', () => {
       expect: ['phase=copy => old', '=> old|new|brick'],
     });
     const xml = formatJunit(report);
-    expect(xml).toMatch(/<testsuites tests="3" failures="1"/);
+    const classes = new Set(report.results.map(({ verdict, reason }) => `${verdict} ${reason}`)).size;
+    expect(xml).toContain(`<testsuites tests="${2 + classes}" failures="1"`);
+    expect(xml.match(/<testcase /g)).toHaveLength(2 + classes);
     expect(xml).toContain('name="phase=copy =&gt; old"');
+    expect(xml).toMatch(/<testcase [^>]*name="verdict brick: the application is damaged[^>]* assertions="\d+">/);
     expect(xml.match(/<failure /g)).toHaveLength(1);
   });
 });

@@ -1,8 +1,10 @@
 /** Rows of spec chapter 05 §16 that the ROM dialect decides. What needs a device, a transport or a host is tested there. */
 import { describe, expect, test } from 'vitest';
+import { PowerLost } from '../../../flash/ports.ts';
+import { encodeRequest } from '../../../ota-services/rom-loader/packets.ts';
 import { romEraseSectors } from '../../../ota-services/rom-loader/rom-commands.ts';
 import { expectBytes } from '../../support/flash.ts';
-import { BenchRam, hex, LoaderBench, noise, padded, words } from '../../support/loader-bench.ts';
+import { BenchRam, hex, LoaderBench, noise, padded, settled, words } from '../../support/loader-bench.ts';
 
 const SYNC = Uint8Array.of(0x07, 0x07, 0x12, 0x20, ...new Array<number>(32).fill(0x55));
 const BLOCK = 0x400;
