@@ -282,8 +282,11 @@ describe('on-sync and manual', () => {
     expect(board.state).toMatchObject({ state: 'dead', cure: 'external' });
     expect(await second.sync()).toEqual([]);
     board.straps.gpio15 = 0;
-    expect(await board.reset('external')).toEqual({ state: 'running' });
+    board.straps.gpio0 = 0;
+    expect(await board.reset('external')).toEqual({ state: 'download' });
+    await board.advance(10_000);
     // The SYNC of before is not kept for whoever comes now, and the other host is served.
+    expect(board.events.recent('loader.command')).toEqual([]);
     expect(await second.sync()).toEqual(new Array(8).fill(ROM_VALUE));
     expect(second.frames).toEqual([]);
   });
