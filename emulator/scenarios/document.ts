@@ -4,6 +4,7 @@ import type { Scenario } from './scenario.ts';
 const CORE = 'https://github.com/esp8266/Arduino';
 
 const INTRODUCTION = `---
+group: Background
 title: "Scenarios: what goes wrong in the field"
 ---
 # Scenarios: what goes wrong in the field

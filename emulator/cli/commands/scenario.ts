@@ -44,8 +44,8 @@ export function registerScenarioCommands(program: Command): void {
         return;
       }
       printTable(
-        ['name', 'rows', 'what people report'],
-        scenarios.map(({ name, rows, title }) => [name, rows.join(' '), title]),
+        ['name', 'what people report', 'threads'],
+        scenarios.map(({ name, title, threads }) => [name, title, threads]),
       );
     });
   scenario

@@ -119,7 +119,7 @@ export function facts(model) {
     rows.push(['Chip', `${device.chip.name}, ${device.chip.capacityBytes / 0x100000} MiB`], ['Layout', device.layout]);
   if (app) rows.push(['Firmware', app.version ?? 'no manifest'], ['Sketch', app.sketch]);
   if (device?.lastReset) rows.push(['Reset by', causeWords(device.lastReset.cause)]);
-  if (model.latched !== undefined) rows.push(['Straps latched', latchWords(model.latched)]);
+  if (model.latched !== undefined) rows.push(['Boot mode', latchWords(model.latched)]);
   for (const [name, at] of Object.entries(addresses ?? {})) {
     if (name !== 'control') rows.push([name, at.path ?? `${at.host}:${at.port}`]);
   }
