@@ -370,7 +370,7 @@ export class Boot {
       return await this.die(life, {
         why: 'no-image',
         cure: 'serial',
-        message: `there is no application that runs: exception ${cause} at 0x${(address >>> 0).toString(16)}, and no watchdog is on`,
+        message: `there is no application that runs: exception ${cause} at 0x${(epc1 >>> 0).toString(16)}, and no watchdog is on`,
       });
     }
     await life.sleep(WATCHDOG_US, 'device');

@@ -214,6 +214,11 @@ class ReferenceLx106 implements Lx106 {
     return new Uint8Array(view.buffer).slice(offset, offset + length);
   }
 
+  readInto(address: number, target: Uint8Array): void {
+    const [view, offset] = this.hostRam(address, target.length);
+    target.set(new Uint8Array(view.buffer, offset, target.length));
+  }
+
   writeBytes(address: number, data: Uint8Array): void {
     const [view, offset] = this.hostRam(address, data.length);
     new Uint8Array(view.buffer).set(data, offset);

@@ -206,6 +206,11 @@ class WasmLx106 implements Lx106 {
     return this.#bytes.slice(at, at + length);
   }
 
+  readInto(address: number, target: Uint8Array): void {
+    const at = this.#at(address, target.length);
+    target.set(this.#bytes.subarray(at, at + target.length));
+  }
+
   writeBytes(address: number, data: Uint8Array): void {
     this.#bytes.set(data, this.#at(address, data.length));
     this.#changed(address, data.length);

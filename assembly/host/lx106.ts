@@ -84,6 +84,8 @@ export interface Lx106 {
   writeByte(address: number, value: number): void;
   /** A copy. */
   readBytes(address: number, length: number): Uint8Array;
+  /** As `readBytes`, into `target`, as many bytes as it has. */
+  readInto(address: number, target: Uint8Array): void;
   writeBytes(address: number, data: Uint8Array): void;
   /**
    * One instruction, or else the entry of a pending interrupt; exception 4 for level 1. undefined also when pc is in the mask ROM and when a

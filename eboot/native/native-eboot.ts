@@ -93,8 +93,8 @@ export function* nativeEboot(options: NativeEbootOptions): Requests<EbootEnd> {
     watch.end(end.outcome === 'boot');
     return end;
   } finally {
-    ram.dram.set(cpu.readBytes(DRAM_BASE, ram.dram.length));
-    ram.iram.set(cpu.readBytes(IRAM_BASE, ram.iram.length));
+    cpu.readInto(DRAM_BASE, ram.dram);
+    cpu.readInto(IRAM_BASE, ram.iram);
   }
 }
 

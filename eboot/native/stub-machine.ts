@@ -103,8 +103,8 @@ export class StubMachine {
       return endOf(step.value);
     } finally {
       requests.return(undefined as never);
-      ram.dram.set(cpu.readBytes(DRAM_BASE, ram.dram.length));
-      ram.iram.set(cpu.readBytes(IRAM_BASE, ram.iram.length));
+      cpu.readInto(DRAM_BASE, ram.dram);
+      cpu.readInto(IRAM_BASE, ram.iram);
     }
   }
 

@@ -1,6 +1,6 @@
 /** pyserial (Debian package python3-serial) on the serial port: raw TCP, RFC 2217 and a pseudo-terminal made by socat. */
 import { execFile } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, existsSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -68,6 +68,31 @@ const echo: SketchFactory = ({ Serial }) => {
   };
 };
 
+/** Which link the path is now: it is made anew for each host, while the terminal behind it may get an old number. */
+function linkOf(file: string): string {
+  try {
+    const { ino, ctimeMs } = lstatSync(file);
+    return `${ino} ${ctimeMs}`;
+  } catch {
+    return ''; // between two
+  }
+}
+
+/** Resolves when the terminal behind the path, which a host has opened, was replaced by a fresh one. */
+async function movedOn(file: string, from: string): Promise<string> {
+  let now = '';
+  await expect
+    .poll(
+      () => {
+        now = linkOf(file);
+        return now !== '' && now !== from;
+      },
+      { timeout: 10_000 },
+    )
+    .toBe(true);
+  return now;
+}
+
 describe('socket://', () => {
   test('the SYNC brings the loader, and a register is read', async () => {
     const board = await device({ serial: { transport: 'tcp', port: 0 } });
@@ -120,21 +145,25 @@ describe('pty', () => {
     program('/usr/bin/socat', 'socat');
     const board = await device({ image: undefined, sketch: echo, serial: { transport: 'pty' } });
     const file = path(board);
-    const first = readlinkSync(file);
-    expect(first).toMatch(/^\/dev\/pts\//);
+    const first = linkOf(file);
+    const terminal = readlinkSync(file);
+    expect(terminal).toMatch(/^\/dev\/pts\//);
     expect(await pyserial(file, 'type', 'hello')).toEqual({ text: 'heard hello\n' });
+    const second = await movedOn(file, first);
     // A second one while another has it open: each has a terminal of its own, and both hear everything.
     const connected = board.next('serial.host', { where: ({ state }) => state === 'connected' });
     const other = openSync(file, constants.O_RDWR | constants.O_NOCTTY);
     await connected;
+    const third = await movedOn(file, second);
     expect(await pyserial(file, 'type', 'there')).toEqual({ text: 'heard there\n' });
     const heard = Buffer.alloc(100);
     expect(heard.toString('latin1', 0, readSync(other, heard))).toBe('heard there\n');
     closeSync(other);
+    await movedOn(file, third);
     expect(await pyserial(file, 'identify')).toEqual(ROM);
     await board.close();
     expect(existsSync(file)).toBe(false);
-    await expect.poll(() => existsSync(first)).toBe(false);
+    await expect.poll(() => existsSync(terminal)).toBe(false);
   });
 
   test('nothing of the terminal is echoed or translated', async () => {

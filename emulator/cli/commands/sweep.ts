@@ -1,4 +1,6 @@
 /** `vesp sweep`, `vesp sweep merge`: power-cut sweeps. Contract: design.md §4, §8. */
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
   DeviceOptionError,
@@ -125,6 +127,7 @@ Example: sweep --layout 4m2m --fault reset --expect 'phase=copy => new' --json r
 }
 
 async function runSweep(options: SweepArguments): Promise<number> {
+  checkFolders(options);
   const bar = progressBar();
   try {
     const report = await powerCutSweep({ ...sweepOptionsOf(options), onProgress: bar.show });
@@ -205,6 +208,16 @@ async function evidenceOf(report: SweepReport): Promise<SweepEvidence | string> 
   } catch (error) {
     if (error instanceof SweepInputError || error instanceof DeviceOptionError) return error.message;
     throw error;
+  }
+}
+
+/** Before the work, which may take long: a report that has no place is a sweep for nothing. */
+function checkFolders({ json, junit, html }: OutputArguments): void {
+  for (const [option, path] of Object.entries({ json, junit, html })) {
+    if (path === undefined || (option === 'json' && path === '-')) continue;
+    const is = (name: string): boolean => statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false;
+    if (is(path)) throw new UserError(`--${option} ${path}: is a folder; name a file in it`);
+    if (!is(dirname(path))) throw new UserError(`--${option} ${path}: there is no folder ${dirname(path)}`);
   }
 }
 

@@ -274,12 +274,16 @@ describe.each(implementations)('%s', (_, create) => {
       cpu.writeWord(address, 0x89abcdef);
       expect(cpu.readWord(address)).toBe(0x89abcdef);
       expect([...cpu.readBytes(address, 4)]).toEqual([0xef, 0xcd, 0xab, 0x89]);
+      const target = new Uint8Array(4);
+      cpu.readInto(address, target);
+      expect(target).toEqual(cpu.readBytes(address, 4));
       expect(cpu.readByte(address + 1)).toBe(0xcd);
       cpu.writeByte(address + 1, 0x12);
       expect(cpu.readWord(address)).toBe(0x89ab12ef);
     }
     for (const address of [0, DATA - 1, 0x40000000 - 3, 0x400fffff, 0x4010fffd, 0x60000000]) {
       expect(() => cpu.readWord(address), address.toString(16)).toThrow(RangeError);
+      expect(() => cpu.readInto(address, new Uint8Array(4))).toThrow(RangeError);
       expect(() => cpu.writeBytes(address, new Uint8Array(4))).toThrow(RangeError);
     }
     expect(() => cpu.writeBytes(DATA, new Uint8Array(0x18001))).toThrow(RangeError);

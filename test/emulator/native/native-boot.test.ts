@@ -116,7 +116,7 @@ describe('bootloaders that do not work', () => {
       'an illegal instruction',
       (a) => a.nop().ill(),
       { reason: 'exception', cause: 0, pc: 0x4010f003 },
-      { why: 'no-image', cure: 'serial' },
+      { why: 'no-image', cure: 'serial', message: expect.stringContaining('exception 0 at 0x4010f003,') },
     ],
     ['a return', (a) => a.ret(), { reason: 'returned' }, { why: 'rom-hang' }],
   ])('%s', async (_, write, stop, dead) => {
