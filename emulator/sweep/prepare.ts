@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import { boardById } from '../../flash/boards.ts';
 import { isSyntheticEboot } from '../../flash/eboot-sector.ts';
 import { type BuildOptions, buildImage, defaultImageSize } from '../../flash/image-build.ts';
-import { SECTOR_BYTES } from '../../flash/geometry.ts';
 import type { FlashLayout } from '../../flash/layouts.ts';
 import type { Alterations } from '../alterations.ts';
 import { boardSetup } from '../board-setup.ts';
@@ -92,10 +91,9 @@ export function prepare(options: SweepOptions): Prepared {
   const layout = options.layout ?? boardOf(board).defaultLayout;
   const setup = boardSetup({ board, layout, core });
   const images = new Images({ path, target, layout, core, seed, map: setup.layout });
-  const firmware = target === 'fs' ? images.get('firmware', options.firmware) : undefined;
-  if (firmware && options.atomicFs) images.room = stagingRoom(firmware.bytes.length, setup.layout);
   const from = images.get('from', options.from);
   const to = images.get('to', options.to);
+  const firmware = target === 'fs' ? images.get('firmware', options.firmware) : undefined;
   if (target === 'sketch' && options.firmware !== undefined) {
     throw new SweepInputError('--firmware goes with --target fs; the firmware before a sketch update is --from');
   }
@@ -153,10 +151,6 @@ export function prepare(options: SweepOptions): Prepared {
 export const sweepName = (definition: SweepDefinition): string =>
   createHash('sha256').update(JSON.stringify(definition)).digest('hex').slice(0, 12);
 
-/** An atomic update stages the file system between firmware and file system: so many bytes, whole sectors. */
-const stagingRoom = (firmwareBytes: number, { fsStart }: FlashLayout): number =>
-  fsStart - Math.ceil(firmwareBytes / SECTOR_BYTES) * SECTOR_BYTES;
-
 interface Image {
   readonly bytes: Uint8Array;
   readonly reference: ImageReference;
@@ -165,8 +159,6 @@ interface Image {
 /** Reads images, or builds those that were not given. */
 class Images {
   readonly files: Record<string, string> = {};
-  /** The largest file system that can be sent, bytes. */
-  room = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly about: {
@@ -190,8 +182,8 @@ class Images {
   private build(role: 'from' | 'to' | 'firmware'): Image {
     const { path, target, layout, core, seed, map } = this.about;
     if (target === 'fs' && role !== 'firmware') {
-      const size = Math.min(map.fsEnd - map.fsStart, this.room);
-      if (size <= 0) throw new SweepInputError(`--layout ${layout} has no file system to update`);
+      const size = map.fsEnd - map.fsStart;
+      if (size === 0) throw new SweepInputError(`--layout ${layout} has no file system to update`);
       const build = { fileSystem: role === 'from' ? seed * 2 : seed * 2 + 1, size };
       const bytes = buildFileSystem(build.fileSystem, size);
       return { bytes, reference: { sha256: sha256(bytes), size, build } };

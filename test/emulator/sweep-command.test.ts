@@ -1,5 +1,5 @@
 /** `vesp sweep`, `sweep merge`, `replay` as a user calls them. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -68,6 +68,17 @@ describe('sweep', () => {
     const { code, stderr } = await sweep(...args);
     expect(stderr).toContain(why);
     expect(code).toBe(2);
+  });
+
+  test('2 before the work: when one report has no place, none is made', async () => {
+    for (const [path, why] of [
+      ['no/such/folder/r.json', 'there is no folder'],
+      ['.', 'is a folder'],
+    ] as const) {
+      const { code, stderr } = await sweep('--junit', 'never.xml', '--html', path);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(why) });
+      expect(existsSync(at('never.xml'))).toBe(false);
+    }
   });
 });
 

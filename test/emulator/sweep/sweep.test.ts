@@ -52,14 +52,6 @@ test('the report: every operation, every point, each judged once', async () => {
   expect(isViolated(report)).toBe(true);
 });
 
-test('the file system that is made for an atomic update fits into the staging area, whatever the layout', async () => {
-  const options = { target: 'fs', atomicFs: true, layout: '4m2m', points: ['before'] } as const;
-  const { verdicts, definition, operations } = await powerCutSweep(options);
-  expect(operations).toMatchObject({ staging: expect.any(Number), command: 32 });
-  expect(definition.to.size).toBe(0x200000 - 0x43000);
-  expect(verdicts).toMatchObject({ brick: 0, corrupt: 0, stuck: 0 });
-});
-
 test('a reset in the copy is made good by the next start, on every path', async () => {
   for (const path of ['arduino-ota', 'web', 'http-update', 'stream'] as const) {
     const report = await powerCutSweep({ path, layout: SWEEP_LAYOUT, fault: 'reset' });
