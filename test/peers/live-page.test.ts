@@ -131,7 +131,7 @@ describe('the board', () => {
     const pressed = device.next('straps', { where: ({ latched }) => latched === 1 });
     device.serial.connect({ peer: 'flasher', lines: false, write() {} })!.receive(encodeRequest(0x08, SYNC_DATA));
     await pressed;
-    await says(page, '#facts', /Straps latched1: serial loader/);
+    await says(page, '#facts', /Boot mode1: serial loader/);
     await says(page, '#gpio0 em', /open/);
     // Somebody else moves the pin: the next reset shows it.
     device.straps.gpio0 = 0;

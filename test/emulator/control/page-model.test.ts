@@ -165,7 +165,7 @@ describe('the model', () => {
     expect(model.straps).toEqual({ gpio0: 1, gpio2: 1, gpio15: 0 });
     expect(model.latched).toBe(1);
     expect(model.takeChanges()).toContain('strapsStale');
-    expect(facts(model)).toContainEqual(['Straps latched', '1: serial loader']);
+    expect(facts(model)).toContainEqual(['Boot mode', '1: serial loader']);
   });
 
   test('sector states follow the operations', () => {
