@@ -11,6 +11,9 @@ import { type Cut, formatSchedule } from './schedule.ts';
 import { Tally, type TallyOptions, type TallyPart } from './tally.ts';
 import { World } from './world.ts';
 
+/** Tells a thread that there are no more ranges. */
+export const NO_MORE = 'no more';
+
 /** Everything a thread needs: plain data. */
 export interface Job {
   readonly reference: Reference;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Bootloader } from './boot-run.ts';
-import { Crew, type Job, type Range, tallyOptionsOf } from './crew.ts';
+import { Crew, type Job, NO_MORE, type Range, tallyOptionsOf } from './crew.ts';
 import { addParts, type TallyPart } from './tally.ts';
 
 /** Pieces are small enough that no thread waits long for the last one, and for the progress bar. */
@@ -88,7 +88,12 @@ async function inThreads(
           }),
       ),
     );
-  } finally {
+    // They end by themselves: Node 20 may abort when a thread is terminated while it compiles or collects garbage.
+    const ends = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
+    for (const worker of workers) worker.postMessage(NO_MORE);
+    await Promise.all(ends);
+  } catch (error) {
     await Promise.all(workers.map((worker) => worker.terminate()));
+    throw error;
   }
 }
