@@ -101,14 +101,8 @@ async function driveAll<T>(requests: Requests<T>, machine: DeviceMachine): Promi
     if (request.op === 'slice') await machine.breathe?.(request.steps);
     else if (request.op === 'read') result = spi.read(request.address, request.length, request.target);
     else if (request.op === 'write') {
-      const pages = spi.pages(request.address, request.data);
-      let page = pages.next();
-      while (!page.done) {
-        const wait = machine.settle();
-        if (wait) await wait;
-        page = pages.next();
-      }
-      result = page.value;
+      if (!spi.writeRun(request.address, request.data))
+        result = await writePages(request.address, request.data, machine);
     } else {
       const wait = machine.settle();
       if (wait) await wait;
@@ -118,4 +112,15 @@ async function driveAll<T>(requests: Requests<T>, machine: DeviceMachine): Promi
     step = requests.next(result);
   }
   return step.value;
+}
+
+async function writePages(address: number, data: Uint8Array, { spi, settle }: DeviceMachine): Promise<RomResult> {
+  const pages = spi.pages(address, data);
+  let page = pages.next();
+  while (!page.done) {
+    const wait = settle();
+    if (wait) await wait;
+    page = pages.next();
+  }
+  return page.value;
 }

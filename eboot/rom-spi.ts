@@ -15,6 +15,8 @@ export interface ChipPort {
   /** Up to one page, not crossing its end. */
   programPage(address: number, data: Uint8Array): { ok: boolean };
   eraseSector(sector: number): { ok: boolean };
+  /** Whole pages at once, where nobody could tell; false: nothing was done. */
+  programRun?(address: number, data: Uint8Array): boolean;
 }
 
 /** 0 ok, 1 error: the only results of the routines. */
@@ -54,6 +56,11 @@ export class RomSpi {
       const step = pages.next();
       if (step.done) return step.value;
     }
+  }
+
+  /** SPIWrite of whole pages at once, where nobody could tell it from {@link RomSpi.pages}. False: nothing was done. */
+  writeRun(address: number, data: Uint8Array): boolean {
+    return !beyondRomChip(address, data.length) && this.chip.programRun?.(this.wrap(address), data) === true;
   }
 
   /**

@@ -74,6 +74,7 @@ export class KeptEvents<E extends { readonly type: string }> {
         rows[at + 1] = code;
         rows[at + 2] = address + page * PAGE_BYTES;
         rows[at + 3] = PAGE_BYTES;
+        rows[at + 4] = 0;
         rows[at + 5] = wear;
       }
     }
@@ -94,12 +95,18 @@ export class KeptEvents<E extends { readonly type: string }> {
   private place(): Piece<E | StampedChipEvent> {
     const last = this.pieces.at(-1);
     if (last && last.count < PIECE_EVENTS) return last;
-    if (this.next - this.first >= this.limit + PIECE_EVENTS) {
-      this.pieces.shift();
-      this.first += PIECE_EVENTS;
-    }
-    const piece: Piece<E | StampedChipEvent> = { count: 0, events: new Array(PIECE_EVENTS), rows: undefined };
+    const piece = this.reuse() ?? { count: 0, events: new Array(PIECE_EVENTS), rows: undefined };
     this.pieces.push(piece);
+    return piece;
+  }
+
+  /** The oldest piece, emptied, when enough are kept: half a megabyte of rows an update is much for the collector. */
+  private reuse(): Piece<E | StampedChipEvent> | undefined {
+    if (this.next - this.first < this.limit + PIECE_EVENTS) return undefined;
+    const piece = this.pieces.shift()!;
+    this.first += PIECE_EVENTS;
+    piece.count = 0;
+    piece.events.fill(undefined);
     return piece;
   }
 }

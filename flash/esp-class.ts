@@ -65,7 +65,12 @@ export class EspFlash extends SdkFlash {
   }
 
   async flashEraseSector(sector: number): Promise<boolean> {
-    return (await this.spiFlashEraseSector(sector)) === SPI_FLASH_RESULT_OK;
+    return await this.eraseSectorNow(sector);
+  }
+
+  /** {@link EspClass.flashEraseSector} without a promise when there is nothing to wait for. */
+  eraseSectorNow(sector: number): boolean | Promise<boolean> {
+    return isOk(this.erase(sector));
   }
 
   /**
@@ -76,16 +81,29 @@ export class EspFlash extends SdkFlash {
    */
   async flashWrite(address: number, data: Uint8Array | null, pointer = 0): Promise<boolean> {
     if (data === null || data.length === 0) return false;
-    if (((address | pointer | data.length) & 3) === 0) return this.flashWriteWords(address, data);
+    if (((address | pointer | data.length) & 3) === 0) return await this.writeWords(address, data);
     return (await this.writeUnaligned(address, data)) === data.length;
+  }
+
+  /** {@link EspClass.flashWrite} from an aligned place in RAM, without a promise when there is nothing to wait for. */
+  writeNow(address: number, data: Uint8Array): boolean | Promise<boolean> {
+    const isWords = data.length > 0 && ((address | data.length) & 3) === 0;
+    return isWords ? this.writeWords(address, data) : this.flashWrite(address, data);
   }
 
   /** The word overload: page breaks as below, or the PUYA detour. */
   async flashWriteWords(address: number, data: Uint8Array | null): Promise<boolean> {
+    return await this.writeWords(address, data);
+  }
+
+  private writeWords(address: number, data: Uint8Array | null): boolean | Promise<boolean> {
     if (vendorOfId(this.getFlashChipId()) === VENDOR_PUYA) return this.writePuya(address, data);
-    const size = data?.length ?? 0;
     const run = data === null ? undefined : this.writeRun(address, data);
-    if (run !== undefined) return (typeof run === 'number' ? run : await run) === SPI_FLASH_RESULT_OK;
+    return run === undefined ? this.writeByPages(address, data) : isOk(run);
+  }
+
+  private async writeByPages(address: number, data: Uint8Array | null): Promise<boolean> {
+    const size = data?.length ?? 0;
     // Room in the page, then whole pages, then the rest: also when the rest is nothing, and the SDK gets a write of 0 bytes.
     let length = Math.min(size, PAGE_BYTES - (address % PAGE_BYTES));
     for (let done = 0; ; ) {
@@ -299,4 +317,10 @@ export class EspFlash extends SdkFlash {
     }
     return ((position + 16) & ~15) >>> 0;
   }
+}
+
+function isOk(result: SpiFlashResult | Promise<SpiFlashResult>): boolean | Promise<boolean> {
+  return typeof result === 'number'
+    ? result === SPI_FLASH_RESULT_OK
+    : result.then((late) => late === SPI_FLASH_RESULT_OK);
 }

@@ -80,13 +80,17 @@ export class SdkFlash {
    * @returns ERR when it lies behind `chip_size`, or the chip fails
    */
   async spiFlashEraseSector(sector: number): Promise<SpiFlashResult> {
+    return await this.erase(sector);
+  }
+
+  /** {@link SdkFlash.spiFlashEraseSector} without a promise when there is nothing to wait for. */
+  protected erase(sector: number): SpiFlashResult | Promise<SpiFlashResult> {
     const index = sector & 0xffff;
     this.onSdkCall?.(['erase', index * SECTOR_BYTES, SECTOR_BYTES]);
     if (index >= Math.floor(this.chipSize / SECTOR_BYTES)) return SPI_FLASH_RESULT_ERR;
-    const { ok } = this.chip.eraseSector(index);
+    const result = this.chip.eraseSector(index).ok ? SPI_FLASH_RESULT_OK : SPI_FLASH_RESULT_ERR;
     const wait = this.clock.settle();
-    if (wait) await wait;
-    return ok ? SPI_FLASH_RESULT_OK : SPI_FLASH_RESULT_ERR;
+    return wait ? wait.then(() => result) : result;
   }
 
   /**

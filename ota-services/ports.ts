@@ -56,6 +56,13 @@ export interface TcpConnection {
   read(max: number): Uint8Array;
   /** Up to `max` bytes without taking them. Later calls do not change the array, nor may the caller. */
   peek(max: number): Uint8Array;
+  /**
+   * Where there is more than the window: all that has come and lies in one piece, for a reader that goes through it byte by
+   * byte, to whom the window makes no difference. It takes what it has used with {@link TcpConnection.skip}.
+   */
+  peekAhead?(): Uint8Array;
+  /** Takes bytes that `peekAhead` gave. */
+  skip?(count: number): void;
   /** False once the peer sent FIN or RST or we closed. Unread bytes may remain. */
   connected(): boolean;
   /** Queues bytes; false (and nothing sent) when the connection is closed for writing: after the peer's FIN too. */

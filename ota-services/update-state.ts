@@ -206,7 +206,8 @@ export class UpdateState {
     if (address % SECTOR_BYTES === 0) {
       const turn = this.yieldUnlessAsync();
       if (turn) await turn;
-      erased = await flash.flashEraseSector(address / SECTOR_BYTES);
+      const result = flash.eraseSectorNow(address / SECTOR_BYTES);
+      erased = typeof result === 'boolean' ? result : await result;
     }
     const imageMode = this.patchFlashMode();
     if (!erased) return this.failAtEnd({ name: 'ERASE', code: 2, address });
@@ -214,7 +215,8 @@ export class UpdateState {
     const turn = this.yieldUnlessAsync();
     if (turn) await turn;
     const data = this.bufferLen === this.buffer.length ? this.buffer : this.buffer.subarray(0, this.bufferLen);
-    const written = await flash.flashWrite(address, data); // false for no bytes at all
+    const result = flash.writeNow(address, data); // false for no bytes at all
+    const written = typeof result === 'boolean' ? result : await result;
     // What is put back is the decoded mode: 0xFF for a byte above 3, which the MD5 then sees (Q10).
     if (imageMode !== undefined) this.buffer[2] = imageMode;
     if (!written) return this.failAtEnd({ name: 'WRITE', code: 1, address, size: data.length });

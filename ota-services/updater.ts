@@ -162,6 +162,22 @@ export class Updater extends UpdateState {
   }
 
   /**
+   * As {@link Updater.write} with one piece after the other, all of which are there already.
+   *
+   * @param data whole pieces of `pieceBytes` bytes
+   * @returns false after the first that was not taken whole; those behind it are not offered
+   */
+  async writePieces(data: Uint8Array, pieceBytes: number): Promise<boolean> {
+    // Where the image ends, each piece must meet the checks by itself.
+    const atOnce = this.bufferLen + data.length < this.remaining() ? data.length : pieceBytes;
+    for (let at = 0; at < data.length; at += atOnce) {
+      const piece = data.subarray(at, at + atOnce);
+      if ((await this.write(piece)) !== piece.length) return false;
+    }
+    return true;
+  }
+
+  /**
    * Takes what is available, again and again until nothing is left or the image is complete: the core's `write(T&)`.
    * Surplus data is not read.
    *

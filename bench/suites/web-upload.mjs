@@ -16,10 +16,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 const IMAGE_BYTES = 1024 * 1024;
 /** Two such images fit side by side. */
 const LAYOUT = '4m1m';
-const ROUNDS = 15;
+const ROUNDS = 61;
 const ROUNDS_WITH_EXPECT = 5;
 /** Uploads that do not count: a process that has just started compiles its code meanwhile. */
-const WARM_UP = 8;
+const WARM_UP = 20;
 const CURL = '/usr/bin/curl';
 const SUCCESS = '<META http-equiv="refresh" content="15;URL=/">Update Success! Rebooting...';
 const READY_WITHIN_MS = 10_000;

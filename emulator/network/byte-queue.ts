@@ -46,6 +46,12 @@ export class ByteQueue {
     return result;
   }
 
+  /** What is left of the first piece; see {@link ByteQueue.peek}. */
+  peekPiece(): Uint8Array {
+    const [first] = this.pieces;
+    return first ? new Uint8Array(first.buffer, first.byteOffset + this.offset, first.length - this.offset) : NOTHING;
+  }
+
   /** Removes up to `max` bytes from the front; returns how many. */
   drop(max: number): number {
     const count = Math.max(0, Math.min(max, this.size));

@@ -43,6 +43,8 @@ export class NodeTcpConnection implements TcpConnection {
   private closed = false;
   private over = false;
   private unsentBytes = 0;
+  /** The device is about to be told that something came. */
+  private telling = false;
   private linger: NodeJS.Timeout | undefined;
   private readonly letGo: () => void;
 
@@ -84,13 +86,23 @@ export class NodeTcpConnection implements TcpConnection {
   }
 
   read(max: number): Uint8Array {
-    const data = this.incoming.take(Math.min(max, this.available()));
-    if (!this.closed && this.incoming.length < READ_ON_BYTES && this.socket.isPaused()) this.socket.resume();
+    const data = this.peek(max);
+    this.skip(data.length);
     return data;
   }
 
   peek(max: number): Uint8Array {
     return this.incoming.peek(Math.min(max, this.available()));
+  }
+
+  peekAhead(): Uint8Array {
+    this.options.life.check();
+    return this.incoming.peekPiece();
+  }
+
+  skip(count: number): void {
+    this.incoming.drop(count);
+    if (!this.closed && this.incoming.length < READ_ON_BYTES && this.socket.isPaused()) this.socket.resume();
   }
 
   connected(): boolean {
@@ -173,7 +185,13 @@ export class NodeTcpConnection implements TcpConnection {
     this.options.emit(wireEvent('wire.in', this.channel, this.remote, data));
     this.incoming.give(data); // Node reads into a new buffer each time
     if (this.incoming.length >= READ_AHEAD_BYTES) this.socket.pause();
-    this.notify();
+    // Once for all that comes in one turn: a fast upload is woken half as often.
+    if (this.telling) return;
+    this.telling = true;
+    setImmediate(() => {
+      this.telling = false;
+      this.notify();
+    });
   }
 
   private receiveFin(): void {

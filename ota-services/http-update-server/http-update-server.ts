@@ -8,6 +8,7 @@
 import { SECTOR_BYTES } from '../../flash/geometry.ts';
 import type { Clock, System } from '../ports.ts';
 import { U_FLASH, U_FS } from '../update-area.ts';
+import { HTTP_UPLOAD_BUFLEN } from '../web-server/constants.ts';
 import {
   type ESP8266WebServer,
   type HTTPUpload,
@@ -32,6 +33,8 @@ export interface UploadUpdater {
   write(data: Uint8Array): Promise<number>;
   /** What `write` does without waiting for anything; undefined, and nothing was done, when it has to wait. */
   writeNow?(data: Uint8Array): number | undefined;
+  /** `write` of one piece after the other, up to one that is not taken whole: then false. */
+  writePieces?(data: Uint8Array, pieceBytes: number): Promise<boolean>;
   end(evenIfRemaining?: boolean): Promise<boolean>;
   hasError(): boolean;
   /** `ERROR[n]: text\n`. */
@@ -143,6 +146,7 @@ export class ESP8266HTTPUpdateServer {
         this.updaterError = '';
         if (this.serialDebug) this.ports.setDebugOutput?.(true);
         this.authenticated = this.isAllowed(server);
+        if (this.ports.update.writePieces && !this.serialDebug) upload.takeMany = (pieces) => this.writePieces(pieces);
         if (this.authenticated) await this.begin(upload);
         else this.debug('Unauthenticated Update\n');
         break;
@@ -181,6 +185,12 @@ export class ESP8266HTTPUpdateServer {
 
   private async writeAll(piece: Uint8Array): Promise<void> {
     if ((await this.ports.update.write(piece)) !== piece.length) this.setUpdaterError();
+  }
+
+  /** Where no dot is printed for each. */
+  private async writePieces(pieces: Uint8Array): Promise<void> {
+    if (!this.authenticated || this.updaterError !== '') return;
+    if (!(await this.ports.update.writePieces?.(pieces, HTTP_UPLOAD_BUFLEN))) this.setUpdaterError();
   }
 
   private async end(upload: HTTPUpload): Promise<void> {

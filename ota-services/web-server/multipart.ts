@@ -152,7 +152,15 @@ function* readFile(input: RequestInput, upload: Upload, delimiter: ByteText): Pa
           yield told;
           empty(upload);
         }
-        store(upload, input, until);
+        const together = upload.takeMany && upload.currentSize === 0 ? wholePieces(until - input.at) : 0;
+        if (together === 0) {
+          store(upload, input, until);
+          continue;
+        }
+        const pieces = input.bytes.subarray(input.at, input.at + together);
+        input.at += together;
+        yield { do: 'pieces', upload, pieces };
+        upload.totalSize += together;
       }
       if (input.isEmpty) continue;
     }
@@ -184,6 +192,12 @@ function* readFile(input: RequestInput, upload: Upload, delimiter: ByteText): Pa
 }
 
 const isFull = (upload: Upload): boolean => upload.currentSize === HTTP_UPLOAD_BUFLEN;
+
+/** How many of so many bytes are pieces that can be told at once: a piece is told when a byte behind it has come. */
+function wholePieces(bytes: number): number {
+  const pieces = Math.floor((bytes - 1) / HTTP_UPLOAD_BUFLEN);
+  return pieces > 1 ? pieces * HTTP_UPLOAD_BUFLEN : 0;
+}
 
 /** The piece was told. */
 function empty(upload: Upload): void {

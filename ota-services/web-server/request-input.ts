@@ -26,7 +26,9 @@ export type ParserEffect =
   /** Method, path and query are known: the moment to choose the handler. */
   | { readonly do: 'route' }
   /** Something about a file of a form; see `upload.status`. */
-  | { readonly do: 'upload'; readonly upload: Upload };
+  | { readonly do: 'upload'; readonly upload: Upload }
+  /** Several whole pieces of it, for {@link Upload.takeMany}. */
+  | { readonly do: 'pieces'; readonly upload: Upload; readonly pieces: Uint8Array };
 
 /** A part of the parser. Yields effects; is resumed with true, or with false when a {@link Wait} brought nothing. */
 export type Parsing<T> = Generator<ParserEffect, T, boolean>;

@@ -56,7 +56,11 @@ export class RequestReader {
 
   /** Gives the connection's window the room of what the parser used up. */
   private take(input: RequestInput): void {
-    if (input.at > this.taken) this.client.connection.read(input.at - this.taken);
+    const count = input.at - this.taken;
+    if (count === 0) return;
+    const { connection } = this.client;
+    if (connection.skip) connection.skip(count);
+    else connection.read(count);
     this.taken = input.at;
   }
 
@@ -72,7 +76,7 @@ export class RequestReader {
   private load(input: RequestInput): boolean {
     if (this.client.available() === 0) return false;
     const { connection } = this.client;
-    input.load(connection.peek(connection.available()));
+    input.load(connection.peekAhead?.() ?? connection.peek(connection.available()));
     this.taken = 0;
     this.heardAt = this.clock.millis();
     this.watch.thaw();

@@ -22,6 +22,13 @@ export class Upload {
   totalSize = 0;
   currentSize = 0;
   readonly buf = new Uint8Array(HTTP_UPLOAD_BUFLEN);
+  /**
+   * Not on the device. A handler that sets it at UPLOAD_FILE_START is given pieces that have come together at once, in place
+   * of a call for each; those that came alone, and the last, still come by themselves.
+   *
+   * @param pieces two or more, each of HTTP_UPLOAD_BUFLEN bytes; not to be changed
+   */
+  takeMany: ((pieces: Uint8Array) => void | Promise<void>) | undefined;
 
   constructor(
     /** Name of the form's field. */

@@ -328,6 +328,7 @@ export class ESP8266WebServer extends SketchRequest {
 
   private hear(told: Told, client: WebClient): void | Promise<void> {
     if (told.do === 'upload') return this.hearUpload(told.upload, client);
+    if (told.do === 'pieces') return told.upload.takeMany?.(told.pieces);
     const { method } = this.request;
     const path = this.uri();
     this.handler = this.handlers.find((handler) => handler.canHandle(method, path));

@@ -424,6 +424,20 @@ describe('an update over the air', () => {
     else expect(board.state).toMatchObject({ why: 'crash-loop' });
   });
 
+  test('invariant: whether somebody looks at the chip changes nothing of what happens, nor when', async () => {
+    const run = async (looks: boolean) => {
+      const board = await device();
+      let seen = 0;
+      if (looks) board.events.subscribe(() => seen++, { chip: true });
+      await board.powerOn();
+      await uploadVirtually(board, image('2.0'), { until: () => board.events.recent('app.start').length > 1 });
+      return { events: board.events.recent(), seen };
+    };
+    const [watched, alone] = [await run(true), await run(false)];
+    expect(watched.seen).toBeGreaterThan(700);
+    expect(JSON.stringify(alone.events)).toBe(JSON.stringify(watched.events));
+  });
+
   test('after a power cut by a fault the device stays off until somebody plugs it in, unless told otherwise', async () => {
     const board = await device({ faults: ['power-cut@staging:3'] });
     await board.powerOn();

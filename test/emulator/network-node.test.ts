@@ -292,6 +292,24 @@ describe('TCP, data', () => {
   });
 });
 
+test('reading ahead: more than the window, taken as if it had been read, and the FIN waits as long', async () => {
+  const { connection, socket } = await pair();
+  socket.end(pattern(5000));
+  await until(connection, 2144);
+  await turn(30);
+  const ahead = connection.peekAhead!();
+  expect(ahead).toEqual(pattern(5000));
+  expect(connection.available()).toBe(2144);
+  connection.skip!(2000);
+  expect(connection.read(1)).toEqual(ahead.slice(2000, 2001));
+  expect([connection.available(), connection.connected()]).toEqual([2144, true]);
+  connection.skip!(1000);
+  expect([connection.available(), connection.connected()]).toEqual([1999, false]);
+  expect(connection.peekAhead!()).toEqual(ahead.slice(3001));
+  connection.skip!(1999);
+  expect(connection.peekAhead!()).toHaveLength(0);
+});
+
 describe('TCP, the end', () => {
   test('FIN with nothing unread: RST at once', async () => {
     const { connection, socket } = await pair();

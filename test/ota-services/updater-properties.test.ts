@@ -10,11 +10,13 @@ import {
   cut,
   erases,
   firstDifference,
+  MIB,
   makeRig,
   md5Hex,
   patternBytes,
   type Rig,
   ScriptedSource,
+  sketchBytes,
   takeLog,
 } from '../support/updater.ts';
 import { type Kind, MODEL_LAYOUT, type Op, type Seen, UpdaterModel } from '../support/updater-model.ts';
@@ -288,6 +290,59 @@ function settle(op: Op, outstanding: number): Op {
   const length = op.length === -1 ? outstanding : op.length === -2 ? outstanding + 1 : op.length;
   return { ...op, length: Math.min(length, op.do === 'writeStream' ? outstanding : length, LARGEST_PIECE) };
 }
+
+describe('invariant: pieces that have come together', () => {
+  /** Everything that can be told apart afterwards. */
+  const trace = (rig: Rig) => ({ ...see(rig, undefined), calls: rig.calls, cells: md5Hex(rig.chip.peek(0, MIB)) });
+
+  test(
+    'leave what they leave one by one, with failing flash and past the announced size too',
+    async () => {
+      let failures = 0;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.record({
+            size: fc.integer({ min: 4, max: 40_000 }),
+            surplus: fc.constantFrom(0, 0, 1, 3000, 9000),
+            pieceBytes: fc.constantFrom(256, 1000, 2048, 4096, 5000),
+            lead: fc.nat(5000),
+            failing: fc.constantFrom(-1, -1, 0, 3, 40),
+            md5: fc.boolean(),
+          }),
+          async ({ size, surplus, pieceBytes, lead, failing, md5 }) => {
+            const sent = sketchBytes(size + surplus);
+            const first = sent.subarray(0, Math.min(lead, sent.length));
+            const pieces = Math.floor((sent.length - first.length) / pieceBytes);
+            const together = sent.subarray(first.length, first.length + pieces * pieceBytes);
+            const last = sent.subarray(first.length + together.length);
+            const hand = async (asOne: boolean) => {
+              const rig = makeRig({ layout: MODEL_LAYOUT.name, sketchSize: MODEL_LAYOUT.sketchEnd });
+              let operations = 0;
+              if (failing >= 0)
+                rig.chip.faults = {
+                  decide: ({ kind }) => (kind !== 'read' && operations++ === failing ? { do: 'fail' } : undefined),
+                };
+              await rig.update.begin(size);
+              if (md5) rig.update.setMD5(md5Hex(sent));
+              const parts = asOne ? [] : cut(together, Array(pieces).fill(pieceBytes));
+              let whole = (await rig.update.write(first)) === first.length;
+              if (asOne) whole &&= await rig.update.writePieces(together, pieceBytes);
+              else for (const part of parts) whole &&= (await rig.update.write(part)) === part.length;
+              if (whole) whole = (await rig.update.write(last)) === last.length;
+              const before = trace(rig);
+              if (!whole) failures++;
+              return { whole, before, ended: await rig.update.end(), after: trace(rig) };
+            };
+            expect(await hand(true)).toEqual(await hand(false));
+          },
+        ),
+        { numRuns: 60 },
+      );
+      expect(failures).toBeGreaterThan(0);
+    },
+    BUSY_MACHINE_MS,
+  );
+});
 
 describe('invariant: any sequence of calls', () => {
   test(

@@ -285,6 +285,39 @@ describe('invariant: where the pieces are cut changes nothing', () => {
   });
 });
 
+test('invariant: a handler that takes many pieces at once is given the same bytes, in pieces of the same size', () => {
+  let together = 0;
+  const bytes = (length: number, seed: number) => Uint8Array.from({ length }, (_, i) => (i * seed + (i >> 8)) & 0xff);
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(30_000), fc.integer({ min: 1, max: 13 })), { minLength: 1, maxLength: 2 }),
+      fc.array(
+        fc.oneof(
+          fc.nat(60_000),
+          fc.nat(40).map((piece) => piece * 2048),
+        ),
+        { maxLength: 5 },
+      ),
+      fc.constantFrom<('silent' | 'gone')[]>('silent', 'gone'),
+      fc.nat(200),
+      (files, cuts, peer, missing) => {
+        const text = form(files.map(([length, seed]) => filePart(bytes(length, seed))));
+        const sent = text.slice(0, text.length - missing);
+        const places = [0, ...cuts.map((cut) => cut % sent.length).sort((a, b) => a - b), sent.length];
+        const pieces = places.slice(1).map((place, i) => sent.slice(places[i], place));
+        const many = drive(pieces, { takeMany: true, peer });
+        for (const file of many.files) {
+          together += file.together;
+          file.together = 0;
+        }
+        expect(many).toEqual(drive(pieces, { peer }));
+      },
+    ),
+    { numRuns: 100 },
+  );
+  expect(together).toBeGreaterThan(100);
+});
+
 test('memory: fields that do not fit are empty, and the form still ends', () => {
   const driven = drive([form([fieldPart('a', 'v'.repeat(5000)), fieldPart('b', 'w'), filePart(toBytes('data'))])], {
     heapBytes: 1500,

@@ -1,4 +1,5 @@
 /** Drives the pure request parser with arrays: bytes at given moments, then a peer that is silent or gone. */
+import { HTTP_UPLOAD_BUFLEN } from '../../ota-services/web-server/constants.ts';
 import { emptyRequest, type ParseResult, type Request } from '../../ota-services/web-server/parsed-request.ts';
 import { parseRequest } from '../../ota-services/web-server/request.ts';
 import { RequestInput } from '../../ota-services/web-server/request-input.ts';
@@ -21,6 +22,8 @@ export interface DriveOptions {
   readonly peer?: 'silent' | 'gone';
   readonly collect?: readonly string[];
   readonly heapBytes?: number;
+  /** Files are taken by {@link Upload.takeMany} where it can be. */
+  readonly takeMany?: boolean;
 }
 
 /** One file of a form, put together from its callbacks. */
@@ -31,6 +34,8 @@ export interface DrivenFile {
   data: string;
   /** `currentSize` of each WRITE. */
   readonly writes: number[];
+  /** How many of them came together with others. */
+  together: number;
   /** `totalSize` at END. */
   total: number | undefined;
   aborted: boolean;
@@ -75,6 +80,9 @@ export function drive(pieces: readonly (Arrival | string)[], options: DriveOptio
       routed = true;
     } else if (effect.do === 'upload') {
       tell(files, effect.upload);
+      if (options.takeMany) effect.upload.takeMany = () => {};
+    } else if (effect.do === 'pieces') {
+      tellMany(files, effect.upload, effect.pieces);
     } else {
       if (!input.isEmpty) throw new Error('the parser waits with bytes in hand');
       const next = queue[0];
@@ -107,16 +115,30 @@ function tell(files: DrivenFile[], upload: Upload): void {
   if (upload.status === UPLOAD_FILE_END) file.total = upload.totalSize;
   else if (upload.status === UPLOAD_FILE_ABORTED) file.aborted = true;
   else {
-    if (upload.totalSize !== file.data.length)
-      throw new Error('totalSize counts something else than the writes so far');
+    checkTotal(file, upload);
     file.data += latin1(upload.buf.subarray(0, upload.currentSize));
     file.writes.push(upload.currentSize);
   }
 }
 
+function tellMany(files: readonly DrivenFile[], upload: Upload, pieces: Uint8Array): void {
+  const file = files.at(-1)!;
+  checkTotal(file, upload);
+  const count = pieces.length / HTTP_UPLOAD_BUFLEN;
+  if (!Number.isInteger(count) || count < 2) throw new Error(`${pieces.length} bytes are not two or more whole pieces`);
+  if (upload.currentSize > 0) throw new Error('an earlier piece was not told');
+  file.data += latin1(pieces);
+  file.together += count;
+  for (let i = 0; i < count; i++) file.writes.push(HTTP_UPLOAD_BUFLEN);
+}
+
+function checkTotal(file: DrivenFile, upload: Upload): void {
+  if (upload.totalSize !== file.data.length) throw new Error('totalSize counts something else than the writes so far');
+}
+
 function describe(upload: Upload): DrivenFile {
   const { name, filename, type } = upload;
-  return { name, filename, type, data: '', writes: [], total: undefined, aborted: false };
+  return { name, filename, type, data: '', writes: [], together: 0, total: undefined, aborted: false };
 }
 
 /** `text` in pieces of one byte. */
