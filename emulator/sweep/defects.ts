@@ -54,9 +54,8 @@ class LastSectorUpdater extends Updater {
       {
         ...ports,
         flash: Object.create(ports.flash, {
-          flashEraseSector: {
-            value: (sector: number) =>
-              sector === this.last ? Promise.resolve(true) : ports.flash.flashEraseSector(sector),
+          eraseSectorNow: {
+            value: (sector: number) => sector === this.last || ports.flash.eraseSectorNow(sector),
           },
         }),
       },
