@@ -224,6 +224,22 @@ class ReferenceLx106 implements Lx106 {
     new Uint8Array(view.buffer).set(data, offset);
   }
 
+  view(address: number, length: number): Uint8Array {
+    const [view, offset] = this.hostRam(address, length);
+    if (address >= IRAM_START) throw new RangeError(`view: 0x${address.toString(16)} is not in DRAM`);
+    return new Uint8Array(view.buffer, offset, length);
+  }
+
+  writeRam(dram: Uint8Array, iram: Uint8Array): void {
+    if (dram.length !== DRAM_BYTES || iram.length !== IRAM_BYTES) {
+      throw new RangeError(
+        `writeRam: wants ${DRAM_BYTES} and ${IRAM_BYTES} bytes, got ${dram.length} and ${iram.length}`,
+      );
+    }
+    this.writeBytes(DRAM_START, dram);
+    this.writeBytes(IRAM_START, iram);
+  }
+
   setInterruptLine(line: number, level: boolean): void {
     if (!Number.isInteger(line) || line < 0 || line > 14) {
       throw new RangeError(`interrupt line ${line}: 0 to 14 wanted`);

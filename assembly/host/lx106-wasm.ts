@@ -216,6 +216,24 @@ class WasmLx106 implements Lx106 {
     this.#changed(address, data.length);
   }
 
+  view(address: number, length: number): Uint8Array {
+    const at = this.#at(address, length);
+    if (address >= IRAM_START) throw new RangeError(`view: 0x${address.toString(16)} is not in DRAM`);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  writeRam(dram: Uint8Array, iram: Uint8Array): void {
+    if (dram.length !== DRAM_BYTES || iram.length !== IRAM_BYTES) {
+      throw new RangeError(
+        `writeRam: wants ${DRAM_BYTES} and ${IRAM_BYTES} bytes, got ${dram.length} and ${iram.length}`,
+      );
+    }
+    this.#bytes.set(dram, this.#dram);
+    const transfer = this.#exports.TRANSFER.value;
+    this.#bytes.set(iram, transfer);
+    this.#exports.restoreIram(transfer);
+  }
+
   step(): undefined | { exception: number } | { waiting: true } {
     this.#reported = undefined;
     const status = this.#exports.step();
@@ -267,10 +285,7 @@ class WasmLx106 implements Lx106 {
     if (state.core.length !== this.#coreBytes >>> 2) throw new RangeError('restore: a state of another implementation');
     this.#reported = undefined;
     this.#words.set(state.core, this.#core >>> 2);
-    this.#bytes.set(state.dram, this.#dram);
-    const transfer = this.#exports.TRANSFER.value;
-    this.#bytes.set(state.iram, transfer);
-    this.#exports.restoreIram(transfer);
+    this.writeRam(state.dram, state.iram);
   }
 
   /** Where `length` bytes of RAM lie in linear memory. */

@@ -87,6 +87,10 @@ export interface Lx106 {
   /** As `readBytes`, into `target`, as many bytes as it has. */
   readInto(address: number, target: Uint8Array): void;
   writeBytes(address: number, data: Uint8Array): void;
+  /** A live view of DRAM, where no decoded code is. */
+  view(address: number, length: number): Uint8Array;
+  /** All of RAM (DRAM 98,304 bytes, IRAM 65,536); what was decoded stays where the bytes are the same. */
+  writeRam(dram: Uint8Array, iram: Uint8Array): void;
   /**
    * One instruction, or else the entry of a pending interrupt; exception 4 for level 1. undefined also when pc is in the mask ROM and when a
    * store was refused (nothing happened then: `steps` tells). Breakpoints do not matter.

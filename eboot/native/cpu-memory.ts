@@ -34,6 +34,10 @@ export class CpuMemory {
     return Math.min(length, end - address);
   }
 
+  isDram(address: number, length: number): boolean {
+    return address >= DRAM_BASE && address + length <= DRAM_BASE + DRAM_BYTES;
+  }
+
   /** Bytes that the ROM fetches word by word: any RAM. */
   readWords(address: number, length: number): Uint8Array {
     if (address & 3 && length > 0) throw new RomFault(CAUSE_ALIGNMENT, address);

@@ -3,6 +3,7 @@
  * spec chapter 07 §7.
  */
 
+import type { Lx106 } from '../../assembly/host/lx106.ts';
 import { recogniseEboot } from '../../flash/eboot-sector.ts';
 import { SECTOR_BYTES } from '../../flash/geometry.ts';
 import { type Crc32, decodeCommand } from '../command.ts';
@@ -82,8 +83,7 @@ export function* nativeEboot(options: NativeEbootOptions): Requests<EbootEnd> {
   machine.ownCode = (address) => isOwnCode(image, address);
 
   host.emit?.({ type: 'eboot.start', engine: 'native', version: options.version ?? 'unknown' });
-  cpu.writeBytes(DRAM_BASE, ram.dram);
-  cpu.writeBytes(IRAM_BASE, ram.iram);
+  cpu.writeRam(ram.dram, ram.iram);
   machine.start(image.entry);
   options.onMachine?.(machine);
   try {
@@ -93,9 +93,14 @@ export function* nativeEboot(options: NativeEbootOptions): Requests<EbootEnd> {
     watch.end(end.outcome === 'boot');
     return end;
   } finally {
-    cpu.readInto(DRAM_BASE, ram.dram);
-    cpu.readInto(IRAM_BASE, ram.iram);
+    fetchRam(cpu, ram);
   }
+}
+
+/** Copies what the core's RAM holds. */
+export function fetchRam(cpu: Lx106, ram: Ram): void {
+  cpu.readInto(DRAM_BASE, ram.dram);
+  cpu.readInto(IRAM_BASE, ram.iram);
 }
 
 /** How much flash is looked at for the segments of a boot image. */
@@ -149,7 +154,7 @@ function* asEboot(machine: NativeMachine, watch: EbootWatch): Requests<NativeSto
     let step = run.next();
     while (!step.done) {
       const request = step.value;
-      const result = yield* translate(request);
+      const result = isEbootRequest(request) ? yield request : yield* translate(request);
       if (request.op === 'write' && result === 0) watch.wrote(request.address, request.length);
       step = run.next(result);
     }
@@ -159,10 +164,13 @@ function* asEboot(machine: NativeMachine, watch: EbootWatch): Requests<NativeSto
   }
 }
 
+/** The same in both languages. */
+const isEbootRequest = (request: NativeRequest): request is NativeRequest & EbootRequest =>
+  request.op === 'erase' ? request.length === SECTOR_BYTES : request.op !== 'write' || !request.bus;
+
 function* translate(request: NativeRequest): Generator<EbootRequest, RomResult, RomResult> {
   switch (request.op) {
     case 'erase': {
-      if (request.length === SECTOR_BYTES) return yield { op: 'erase', address: request.address, length: SECTOR_BYTES };
       // A larger erase is one of each of its sectors.
       const end = Math.min(request.address + request.length, ROM_CHIP_BYTES);
       for (let address = request.address; address < end; address += SECTOR_BYTES) {
@@ -172,7 +180,6 @@ function* translate(request: NativeRequest): Generator<EbootRequest, RomResult, 
     }
     case 'write': {
       const { address, data } = request;
-      if (!request.bus) return yield { op: 'write', address, length: data.length, data };
       // The ROM's routine writes whole words; on the bus any length goes, and bytes of 0xFF change nothing.
       const padded = new Uint8Array((data.length + 3) & ~3).fill(0xff);
       padded.set(data);

@@ -204,6 +204,14 @@ export class NativeMachine {
           break;
         }
         case 'trap': {
+          const request = this.flashRequest();
+          if (request) {
+            const result: RomResult = yield request;
+            if (request.op === 'read' && result === 0) this.lookAtRead(request.address, request.target);
+            cpu.registers[2] = result;
+            cpu.pc = cpu.registers[0]!;
+            break;
+          }
           const stop = yield* this.trap();
           if (stop) return stop;
           break;
@@ -245,6 +253,17 @@ export class NativeMachine {
       yield { op: 'slice', steps: 0 };
     }
     return stop;
+  }
+
+  /** What a function of the flash asks for, when it does nothing else. */
+  private flashRequest(): NativeRequest | undefined {
+    const { cpu, rom } = this;
+    const name = inRom(cpu.pc) ? romFunctionAt(cpu.pc) : undefined;
+    const request = name && rom.flashRequest(name);
+    if (!request) return undefined;
+    rom.calls++;
+    this.options.onRomCall?.(name, cpu.registers);
+    return request;
   }
 
   /** pc is in the ROM, or a store waits for its deed. */

@@ -5,7 +5,7 @@
 import type { Lx106 } from '../../assembly/host/lx106.ts';
 import { SECTOR_BYTES } from '../../flash/geometry.ts';
 import { mappedBytes } from '../load-app.ts';
-import { CAUSE_ILLEGAL_INSTRUCTION, storeFault, windowAt } from '../memory-map.ts';
+import { CAUSE_ILLEGAL_INSTRUCTION, DRAM_BYTES, storeFault, windowAt } from '../memory-map.ts';
 import { romText } from '../rom.ts';
 import { beyondRomChip, ROM_CHIP_BYTES, type RomResult, romReadLength } from '../rom-spi.ts';
 import { CpuMemory, RomFault } from './cpu-memory.ts';
@@ -55,6 +55,22 @@ export class RomService {
     this.memory = new CpuMemory(cpu);
   }
 
+  /**
+   * The request that is all there is to a function of the flash, when that is so; its result goes to a2. A copy consists of
+   * little else, and each generator that a request passes through costs as much as the CPU's part of the work.
+   */
+  flashRequest(name: RomFunction): NativeRequest | undefined {
+    if (name !== 'SPIRead' && name !== 'SPIWrite' && name !== 'SPIEraseSector') return undefined;
+    const { registers } = this.cpu;
+    const [a2, a3, a4] = [registers[2]!, registers[3]!, registers[4]!];
+    if (name === 'SPIEraseSector') return { op: 'erase', address: sectorAddress(a2), length: SECTOR_BYTES };
+    const isPlain = a4 > 0 && a4 <= DRAM_BYTES && a4 % 4 === 0 && a3 % 4 === 0 && this.memory.isDram(a3, a4);
+    if (!isPlain || (this.chipBytes === ROM_CHIP_BYTES && beyondRomChip(a2, a4))) return undefined;
+    const place = this.cpu.view(a3, a4);
+    if (name === 'SPIRead') return { op: 'read', address: a2, length: a4, target: place };
+    return { op: 'write', address: a2, length: a4, data: place };
+  }
+
   /** Serves one function. The result goes to a2; undefined: a2 stays. */
   *serve(name: RomFunction): NativeRequests<number | undefined> {
     this.calls++;
@@ -72,8 +88,8 @@ export class RomService {
         return yield* this.spiRead(a2, a3, a4);
       case 'SPIWrite':
         return yield* this.spiWrite(a2, a3, a4);
-      case 'SPIEraseSector': // a number beyond the address space is beyond the chip, too
-        return yield* this.erase(Math.min(a2 * SECTOR_BYTES, 0xfffff000), SECTOR_BYTES);
+      case 'SPIEraseSector':
+        return yield* this.erase(sectorAddress(a2), SECTOR_BYTES);
       case 'SPIEraseBlock':
         return yield* this.erase(Math.min(a2 * BLOCK_BYTES, 0xffff0000), BLOCK_BYTES);
       case 'SPIEraseChip':
@@ -260,6 +276,9 @@ export class RomService {
     return enabled;
   }
 }
+
+/** A number beyond the address space is beyond the chip, too. */
+const sectorAddress = (sector: number): number => Math.min(sector * SECTOR_BYTES, 0xfffff000);
 
 function compare(left: Uint8Array, right: Uint8Array): number {
   for (let i = 0; i < left.length; i++) if (left[i] !== right[i]) return left[i]! - right[i]!;

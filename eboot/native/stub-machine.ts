@@ -88,8 +88,7 @@ export class StubMachine {
   async run(entry: number): Promise<StubEnd> {
     const { machine, parts } = this;
     const { cpu, ram } = { cpu: machine.cpu, ram: parts.ram };
-    cpu.writeBytes(DRAM_BASE, ram.dram);
-    cpu.writeBytes(IRAM_BASE, ram.iram);
+    cpu.writeRam(ram.dram, ram.iram);
     machine.start(entry);
     parts.onMachine?.(machine);
     const requests = machine.run();

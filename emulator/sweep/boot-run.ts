@@ -9,7 +9,7 @@ import { ACTION_COPY_RAW, ACTION_LOAD_APP } from '../../eboot/command.ts';
 import { COPY_NO_RESULT, COPY_OK } from '../../eboot/copy.ts';
 import type { Era } from '../../eboot/eras.ts';
 import { loadApp } from '../../eboot/load-app.ts';
-import type { Requests } from '../../eboot/machine.ts';
+import type { EbootRequest, Requests } from '../../eboot/machine.ts';
 import { fetchFault, RTC_BASE, RTC_USER_OFFSET } from '../../eboot/memory-map.ts';
 import { DEFAULT_MAX_STEPS, type EbootEnd, type EbootOptions, eboot } from '../../eboot/model.ts';
 import { Ram } from '../../eboot/ram.ts';
@@ -22,6 +22,7 @@ import type { AppCheck } from './app-check.ts';
 import type { BranchChip } from './branch-chip.ts';
 import { dryLoad } from './dry-load.ts';
 import type { Death } from './reasons.ts';
+import type { HeldRam, Recall, RecalledRun } from './recall.ts';
 import type { RtcImage } from './rtc-image.ts';
 import type { BootSectors } from './sector0.ts';
 
@@ -54,6 +55,8 @@ export interface BootloaderRun {
   /** Where the ROM jumps. */
   readonly entry: number;
   readonly start: Start;
+  /** Gets a function that brings RAM up to date before the end, if that is not where the code works. */
+  readonly live?: ((fetch: () => void) => void) | undefined;
 }
 
 /** The bootloader as requests; the model unless told otherwise. */
@@ -65,6 +68,8 @@ export interface BootParts {
   readonly crc32: (data: Uint8Array) => number;
   /** Something else than the model: then nothing is shortened. */
   readonly bootloader?: Bootloader | undefined;
+  /** What that bootloader did so far. */
+  readonly recall?: Recall | undefined;
 }
 
 const RUNNING: Settled = { running: true };
@@ -82,10 +87,13 @@ class OutOfSteps extends Error {}
 
 export class BootRun {
   readonly resetState = new ResetState();
-  /** eboot's RAM; made when first needed, unless it was given. */
-  ram: Ram | undefined;
   /** Nothing is shortened: RAM ends up as on the device. Only unpacking ever looks at what RAM held before. */
   faithful = false;
+  private ownRam: Ram | undefined;
+  /** What RAM holds, when that has not been put there yet. */
+  private held: HeldRam | undefined;
+  /** Brings RAM up to date while code is being executed. */
+  private fetchRam: (() => void) | undefined;
   private crashes = 0;
   private lastCode: number | undefined;
   private readonly operation: Operation = { kind: 'erase', phase: 'copy', address: 0, data: undefined };
@@ -95,6 +103,28 @@ export class BootRun {
     readonly chip: BranchChip,
     readonly rtc: RtcImage,
   ) {}
+
+  /** eboot's RAM, as it is now; made when first needed, unless it was given. */
+  get ram(): Ram | undefined {
+    this.fetchRam?.();
+    if (this.held) {
+      this.ownRam ??= new Ram();
+      this.ownRam.restore(this.held);
+      this.held = undefined;
+    }
+    return this.ownRam;
+  }
+
+  set ram(ram: Ram | undefined) {
+    this.ownRam = ram;
+    this.held = undefined;
+  }
+
+  /** Gives it RAM of this content. @param scratch where that is put if anybody wants to see it */
+  holdRam(held: HeldRam, scratch: Ram): void {
+    this.ownRam = scratch;
+    this.held = held;
+  }
 
   /** Starts the chip and waits for what comes of it. */
   finish(cause: ResetCause): Settled {
@@ -126,9 +156,19 @@ export class BootRun {
       else if (cause === 'external') this.crashes = 0;
       const start = resetState.start(cause, FLASH_BOOT);
       if (cause === 'exception' && this.crashes >= CRASH_LOOP) return dead('crash-loop');
-      if (parts.bootloader || this.faithful) this.someRam();
-      const rom = parts.sectors.rom(chip, start.rstCause, start.strap, this.ram);
+      const recall = step ? undefined : parts.recall;
+      if (recall) {
+        this.held ??= recall.hold(this.someRam());
+        const { watchdogRunning } = resetState;
+        // However often it starts again, this is what happens.
+        if (recall.comesRound({ chip, rtc, held: this.held, cause, watchdogRunning }, starts === 0))
+          return dead('crash-loop');
+      }
+      if (!recall && (parts.bootloader || this.faithful)) this.someRam();
+      const rom = parts.sectors.rom(chip, start.rstCause, start.strap, recall ? undefined : this.ram);
       if (rom.result === 'hang') {
+        // What it got into RAM before is there to stay.
+        if (recall) parts.sectors.rom(chip, start.rstCause, start.strap, this.ram);
         if (rom.why !== 'rom-hang') return dead(rom.why);
         return { running: false, death: 'hang', ...(this.lastCode === undefined ? {} : { code: this.lastCode }) };
       }
@@ -289,71 +329,115 @@ export class BootRun {
   /** The bootloader from its start, its reads with bytes. */
   private *execute(step: boolean, entry: number, start: Start): Generator<Operation, EbootResult> {
     const { chip, rtc, parts } = this;
-    const options: EbootOptions = {
-      era: parts.sectors.era(chip),
-      crc32: parts.crc32,
-      ram: this.someRam(),
-      readCommand: () => rtc.user(),
-      host: {
-        watchdog: (call) => {
-          this.resetState.watchdogRunning = call !== 'disable';
-        },
-      },
+    const watchdog = (call: string): void => {
+      this.resetState.watchdogRunning = call !== 'disable';
     };
-    const requests = parts.bootloader ? parts.bootloader(options, { chip, rtc, entry, start }) : eboot(options);
-    const end = yield* this.drive(step, requests);
+    const execute = (ram: Ram, tell: typeof watchdog): Requests<EbootEnd> => {
+      const options: EbootOptions = {
+        era: parts.sectors.era(chip),
+        crc32: parts.crc32,
+        ram,
+        readCommand: () => rtc.user(),
+        host: { watchdog: tell },
+      };
+      const live = (fetch: () => void): void => {
+        this.fetchRam = fetch;
+      };
+      return parts.bootloader ? parts.bootloader(options, { chip, rtc, entry, start, live }) : eboot(options);
+    };
+    const end =
+      step || !parts.recall
+        ? yield* this.drive(step, execute(this.someRam(), watchdog))
+        : this.recalled(parts.recall, { entry, start, execute, watchdog });
     if (end.outcome === 'boot') return { end: 'app', base: end.base, entry: end.entry };
     return end.outcome === 'reset' ? { end: 'reset', code: end.code } : { end: end.outcome };
   }
 
-  private *drive<T>(step: boolean, requests: Requests<T>): Generator<Operation, T> {
+  private recalled(recall: Recall, run: Pick<RecalledRun, 'entry' | 'start' | 'execute' | 'watchdog'>): EbootEnd {
     const { chip, rtc } = this;
+    const { rstCause, strap } = run.start;
     const spi = new RomSpi(chip);
+    const { end, held } = recall.finish({
+      ...run,
+      chip,
+      rtc,
+      held: this.held!,
+      load: () => {
+        const ram = this.someRam();
+        this.parts.sectors.rom(chip, rstCause, strap, ram);
+        return ram;
+      },
+      perform: (request) => this.perform(spi, request),
+    });
+    this.fetchRam = undefined;
+    this.held = held;
+    return end;
+  }
+
+  private *drive<T>(step: boolean, requests: Requests<T>): Generator<Operation, T> {
+    const spi = new RomSpi(this.chip);
     try {
       let next = requests.next();
       while (!next.done) {
         const request = next.value;
-        let result: RomResult = 0;
-        if (request.op === 'slice') result = 0;
-        else if (request.op === 'read') result = spi.read(request.address, request.length, request.target);
-        else if (request.op === 'erase') {
-          const sector = request.address / SECTOR_BYTES;
-          if (step && sector < ROM_CHIP_BYTES / SECTOR_BYTES) {
-            yield this.flashOperation('erase', request.address % chip.capacityBytes, undefined);
-          }
-          result = spi.erase(sector);
-        } else if (request.op === 'rtc') {
-          if (step) yield this.rtcOperation(request.address - RTC_BASE - RTC_USER_OFFSET);
-          rtc.store(request.address, request.value);
-        } else result = yield* this.write(step, spi, request.address, request.data);
-        next = requests.next(result);
+        next = requests.next(step ? yield* this.performInSteps(spi, request) : this.perform(spi, request));
       }
       return next.value;
     } finally {
       // Stopped in the middle, executed code still hands its RAM back.
       requests.return(undefined as T);
+      this.fetchRam = undefined;
     }
+  }
+
+  private perform(spi: RomSpi, request: EbootRequest): RomResult {
+    switch (request.op) {
+      case 'slice':
+        return 0;
+      case 'read':
+        return spi.read(request.address, request.length, request.target);
+      case 'erase':
+        return spi.erase(request.address / SECTOR_BYTES);
+      case 'rtc':
+        this.rtc.store(request.address, request.value);
+        return 0;
+      case 'write':
+        return this.write(spi, request.address, request.data);
+      default:
+        return request satisfies never;
+    }
+  }
+
+  /** The same, stopping before each operation. */
+  private *performInSteps(spi: RomSpi, request: EbootRequest): Generator<Operation, RomResult> {
+    if (request.op === 'write') return yield* this.writePages(spi, request.address, request.data);
+    if (request.op === 'erase' && request.address < ROM_CHIP_BYTES)
+      yield this.flashOperation('erase', request.address % this.chip.capacityBytes, undefined);
+    else if (request.op === 'rtc') yield this.rtcOperation(request.address - RTC_BASE - RTC_USER_OFFSET);
+    return this.perform(spi, request);
   }
 
   private someRam(): Ram {
-    this.ram ??= new Ram();
-    return this.ram;
+    const { ram } = this;
+    if (ram) return ram;
+    this.ownRam = new Ram();
+    return this.ownRam;
   }
 
-  private *write(step: boolean, spi: RomSpi, address: number, data: Uint8Array): Generator<Operation, RomResult> {
-    const { chip } = this;
-    if (!step) {
-      const whole =
-        data.length === SECTOR_BYTES && address % SECTOR_BYTES === 0 && address + data.length <= ROM_CHIP_BYTES;
-      if (!whole) return spi.write(address, data);
-      chip.programPage(address, data);
-      return 0;
-    }
+  private write(spi: RomSpi, address: number, data: Uint8Array): RomResult {
+    const whole =
+      data.length === SECTOR_BYTES && address % SECTOR_BYTES === 0 && address + data.length <= ROM_CHIP_BYTES;
+    if (!whole) return spi.write(address, data);
+    this.chip.programPage(address, data);
+    return 0;
+  }
+
+  private *writePages(spi: RomSpi, address: number, data: Uint8Array): Generator<Operation, RomResult> {
     const pages = spi.pages(address, data);
     let done = 0;
     let page = pages.next();
     while (!page.done) {
-      const at = ((address + done) >>> 0) % chip.capacityBytes;
+      const at = ((address + done) >>> 0) % this.chip.capacityBytes;
       yield this.flashOperation('program', at, data.slice(done, done + page.value));
       done += page.value;
       page = pages.next();

@@ -124,6 +124,18 @@ export class Contents {
     if (--this.owners[content]! === 0) this.forget(content);
   }
 
+  /** The same, for an owner that cannot know who uses it just now: it is forgotten with the outermost scope that is open. */
+  disownLater(content: number): void {
+    if (--this.owners[content]! > 0) return;
+    const [outermost] = this.marks;
+    if (outermost === undefined) {
+      this.forget(content);
+      return;
+    }
+    this.fresh.splice(outermost, 0, content);
+    for (let i = 1; i < this.marks.length; i++) this.marks[i]!++;
+  }
+
   /** What is made from here on is forgotten at {@link Contents.close}, unless it is owned. Scopes nest. */
   open(): void {
     this.marks.push(this.fresh.length);

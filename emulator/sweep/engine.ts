@@ -7,12 +7,13 @@
  */
 import { Ram } from '../../eboot/ram.ts';
 import type { Point, PowerKind } from '../faults/spec.ts';
-import type { Operation } from './boot-run.ts';
+import type { BootRun, Operation } from './boot-run.ts';
 import type { BranchChip } from './branch-chip.ts';
 import { CleanRuns } from './clean-run.ts';
 import type { OperationPhase, Operations } from './operations.ts';
 import type { Outcome, Sink } from './outcome.ts';
 import { causeOf, type Plan, pointsOf } from './plan.ts';
+import type { HeldRam, Recall } from './recall.ts';
 import type { Retry } from './retry.ts';
 import type { RtcImage } from './rtc-image.ts';
 import { type Cut, Fractions } from './schedule.ts';
@@ -52,6 +53,7 @@ export class Engine {
   private readonly recoveryRtc: RtcImage;
   private readonly clean: CleanRuns;
   private scratchRam: Ram | undefined;
+  private unknown: HeldRam | undefined;
   private ran = 0;
 
   constructor(
@@ -148,7 +150,7 @@ export class Engine {
     chip.become(state);
     trialRtc.become(rtc);
     const run = world.boot(chip, trialRtc);
-    run.ram = this.ramFor(kind, ram);
+    this.giveRam(run, kind, ram);
     const judged = world.judge.judge(run, causeOf(kind));
     const repeated = this.retry?.repeat(run, judged);
     world.contents.close();
@@ -157,16 +159,17 @@ export class Engine {
   }
 
   /** After a loss of power RAM is noise, which the model never looks at; other bootloaders get some that is always the same. */
-  private ramFor(kind: PowerKind, ram: Ram | undefined): Ram | undefined {
-    if (!ram) return undefined;
-    if (kind !== 'power-cut') {
-      this.scratchRam = copyRam(ram, this.scratchRam);
-      return this.scratchRam;
-    }
-    if (!this.world.parts.bootloader) return undefined;
+  private giveRam(run: BootRun, kind: PowerKind, ram: Ram | undefined): void {
+    const { recall } = this.world.parts;
+    if (!ram) return;
     this.scratchRam ??= new Ram();
-    this.scratchRam.fill(UNKNOWN_RAM);
-    return this.scratchRam;
+    if (recall) run.holdRam(kind === 'power-cut' ? this.unknownRam(recall) : recall.hold(ram), this.scratchRam);
+    else if (kind !== 'power-cut') run.ram = copyRam(ram, this.scratchRam);
+  }
+
+  private unknownRam(recall: Recall): HeldRam {
+    this.unknown ??= recall.hold(new Ram(UNKNOWN_RAM));
+    return this.unknown;
   }
 
   /** Walks the recovery after the first cut and cuts again at each of its operations. */

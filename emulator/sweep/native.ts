@@ -1,7 +1,7 @@
 /** The bootloader that is really in flash, executed, for a branch of the chip. */
 import { createLx106Sync } from '../../eboot/lx106.ts';
 import { RTC_BASE } from '../../eboot/memory-map.ts';
-import { executedEboot } from '../../eboot/native/native-eboot.ts';
+import { executedEboot, fetchRam } from '../../eboot/native/native-eboot.ts';
 import { CpuSocket } from '../../eboot/native/native-machine.ts';
 import { DEFAULT_SECOND_NUMBER, gpiRegister } from '../../eboot/straps.ts';
 import type { Bootloader } from './boot-run.ts';
@@ -14,7 +14,7 @@ import type { Bootloader } from './boot-run.ts';
  */
 export function nativeBootloader(flashId: number): Bootloader {
   const free: CpuSocket[] = [];
-  return function* executed(options, { chip, rtc, entry, start }) {
+  return function* executed(options, { chip, rtc, entry, start, live }) {
     const socket = free.pop() ?? new CpuSocket(createLx106Sync);
     try {
       return yield* executedEboot(options, {
@@ -26,6 +26,7 @@ export function nativeBootloader(flashId: number): Bootloader {
         flashId,
         gpio: gpiRegister(start.strap, DEFAULT_SECOND_NUMBER),
         watchdogRunning: start.watchdogRunning,
+        onMachine: () => live?.(() => fetchRam(socket.cpu, options.ram)),
       });
     } finally {
       free.push(socket);

@@ -106,6 +106,12 @@ export class RtcImage {
     return this.record && isValidCommand(this.record, era.magicChecked) ? this.record : undefined;
   }
 
+  /** All of it: a live view. */
+  all(): Uint8Array {
+    this.materialise();
+    return this.bytes;
+  }
+
   /** User memory: a live view. */
   user(): Uint8Array {
     this.materialise();
