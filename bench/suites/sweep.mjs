@@ -1,7 +1,10 @@
 /**
  * Power-cut sweeps of a 440 KiB ArduinoOTA update: one trial (fork, cut, boot, recovery copy, verdict) against the same on a
  * device; whole sweeps against the time that they may take; two threads against one. A row checks what it found.
+ *
+ * With ESP8266_IMAGES=OLD.bin:NEW.bin, two real images, also the rate at which their own bootloader is executed.
  */
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
 const IMAGE_BYTES = 440 * 1024;
@@ -22,6 +25,7 @@ export async function* rows(load) {
   const sweep = (options) => powerCutSweep({ from, to, layout: LAYOUT, ...options });
 
   yield* trials(load, { from, to });
+  if (process.env.ESP8266_IMAGES) yield* executed(powerCutSweep, process.env.ESP8266_IMAGES.split(':'));
 
   const points = [];
   for (let round = -WARM_UP; round < ROUNDS; round++) {
@@ -45,6 +49,25 @@ export async function* rows(load) {
   const ratios = pairs.map((seconds, i) => single[i] / seconds);
   const name = `sweep: 2 jobs (${availableParallelism()} CPUs)`;
   yield { name, versus: '1 job', ...spread(ratios), nanoseconds: Math.min(...pairs) * 1e9 };
+}
+
+/** Trials a second of real code, against those of the model in the same round; a tenth is wanted. */
+async function* executed(powerCutSweep, [oldPath, newPath]) {
+  const update = { from: readFileSync(oldPath), to: readFileSync(newPath), layout: LAYOUT, jobs: 1 };
+  for (const fault of ['reset', 'power-cut']) {
+    const ratios = [];
+    let nanoseconds = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const [native, model] = [
+        await powerCutSweep({ ...update, fault, engine: 'native' }),
+        await powerCutSweep({ ...update, fault, engine: 'model' }),
+      ];
+      if (JSON.stringify(native.verdicts) !== JSON.stringify(model.verdicts)) throw new Error('the engines disagree');
+      ratios.push(native.trials / native.seconds / (model.trials / model.seconds));
+      nanoseconds = (native.seconds / native.trials) * 1e9;
+    }
+    yield { name: `sweep: ${fault}, executed`, versus: 'the model', ...spread(ratios), nanoseconds };
+  }
 }
 
 /** One trial after a reset in the copy: a whole recovery copy each. */

@@ -73,7 +73,8 @@ interface Look {
   readonly op: 'look';
   readonly sector: number;
   readonly sectors: number;
-  readonly met: Meeting[];
+  /** By a sum of their contents. */
+  readonly met: Map<number, Meeting[]>;
 }
 
 /** The contents of the sectors that a read touched. */
@@ -115,6 +116,7 @@ export class Recall {
   private readonly rams = new Map<number, HeldRam[]>();
   /** Contents whose numbers must hold. */
   private readonly owned = new Set<number>();
+  private readonly whole = new Map<number, boolean>();
   private generation = 0;
   private bytes = 0;
   private savedTable: Uint32Array | undefined;
@@ -137,7 +139,9 @@ export class Recall {
     private readonly contents: Contents,
     private readonly spareRtc: RtcImage,
     private readonly limitBytes: number = LIMIT_BYTES,
-  ) {}
+  ) {
+    contents.onForget((content) => void this.whole.delete(content));
+  }
 
   /** What RAM holds. The same object for the same bytes, as long as they are remembered. */
   hold({ dram, iram }: RamSnapshot): HeldRam {
@@ -161,7 +165,7 @@ export class Recall {
       last.cause === cause &&
       last.watchdogRunning === watchdogRunning &&
       equal(last.rtc, rtcBytes) &&
-      last.table.every((content, sector) => content === chip.table[sector]);
+      equal(bytesOf(last.table), bytesOf(chip.table));
     last.held = held;
     last.cause = cause;
     last.watchdogRunning = watchdogRunning;
@@ -176,7 +180,7 @@ export class Recall {
     this.counts.runs++;
     if (this.bytes > this.limitBytes) this.forgetAll();
     // What code outside the boot sector is depends on more than is compared here.
-    if (!readBootImage(this.contents.bytes(run.chip.table[0]!))) return this.record(undefined, run);
+    if (!this.isWhole(run.chip.table[0]!)) return this.record(undefined, run);
     const state = this.stateOf(run);
     const end = state.next && this.replay(state, run);
     if (end) {
@@ -184,6 +188,15 @@ export class Recall {
       return end;
     }
     return this.record(state, run);
+  }
+
+  /** The boot image lies in the boot sector alone. */
+  private isWhole(bootSector: number): boolean {
+    const known = this.whole.get(bootSector);
+    if (known !== undefined) return known;
+    const isWhole = readBootImage(this.contents.bytes(bootSector)) !== undefined;
+    this.whole.set(bootSector, isWhole);
+    return isWhole;
   }
 
   private stateOf({ chip, rtc, held, entry, start }: RecalledRun): State {
@@ -295,7 +308,7 @@ export class Recall {
     const sector = Math.floor(at / SECTOR_BYTES);
     const sectors = length === 0 ? 0 : Math.floor((at + length - 1) / SECTOR_BYTES) - sector + 1;
     if (way.next?.op !== 'look') {
-      way.next = { op: 'look', sector, sectors, met: [] };
+      way.next = { op: 'look', sector, sectors, met: new Map() };
       this.bytes += DEED_BYTES;
     }
     const look = way.next;
@@ -303,7 +316,8 @@ export class Recall {
     if (known) return known;
     const met: Meeting = { contents: touched(look, table), next: undefined };
     for (const content of met.contents) this.own(content);
-    look.met.push(met);
+    const key = sumOf(look, table);
+    look.met.set(key, [...(look.met.get(key) ?? []), met]);
     this.bytes += DEED_BYTES;
     return met;
   }
@@ -336,13 +350,22 @@ export class Recall {
 }
 
 /** The way on from a read that meets what is in flash now. */
-function meeting({ sector, sectors, met }: Look, table: Uint32Array): Meeting | undefined {
-  for (const candidate of met) {
+function meeting(look: Look, table: Uint32Array): Meeting | undefined {
+  const { sector, sectors } = look;
+  const candidates = look.met.get(sumOf(look, table));
+  if (!candidates) return undefined;
+  for (const candidate of candidates) {
     let same = 0;
     while (same < sectors && candidate.contents[same] === table[(sector + same) % table.length]) same++;
     if (same === sectors) return candidate;
   }
   return undefined;
+}
+
+function sumOf({ sector, sectors }: Look, table: Uint32Array): number {
+  let sum = 0;
+  for (let i = 0; i < sectors; i++) sum = (Math.imul(sum, 31) + table[(sector + i) % table.length]!) | 0;
+  return sum;
 }
 
 /** The sector that a write of a whole one goes to; -1 for another write. */
@@ -353,6 +376,8 @@ function sectorOf({ address, data }: WriteRequest, chip: BranchChip): number {
 
 const touched = ({ sector, sectors }: Look, table: Uint32Array): number[] =>
   Array.from({ length: sectors }, (_, i) => table[(sector + i) % table.length]!);
+
+const bytesOf = (table: Uint32Array): Uint8Array => new Uint8Array(table.buffer, table.byteOffset, table.byteLength);
 
 const equal = (left: Uint8Array, right: Uint8Array): boolean => Buffer.compare(left, right) === 0;
 
