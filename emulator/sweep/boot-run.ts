@@ -355,13 +355,18 @@ export class BootRun {
 
   private recalled(recall: Recall, run: Pick<RecalledRun, 'entry' | 'start' | 'execute' | 'watchdog'>): EbootEnd {
     const { chip, rtc } = this;
-    const { rstCause, strap } = run.start;
+    const { entry, start, execute, watchdog } = run;
+    const { rstCause, strap } = start;
     const spi = new RomSpi(chip);
+    // No spread operator: that took longer than all the rest.
     const { end, held } = recall.finish({
-      ...run,
       chip,
       rtc,
       held: this.held!,
+      entry,
+      start,
+      execute,
+      watchdog,
       load: () => {
         const ram = this.someRam();
         this.parts.sectors.rom(chip, rstCause, strap, ram);
