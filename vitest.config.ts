@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -7,6 +8,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     pool: 'threads',
+    // By itself Vitest leaves one of two CPUs alone, but half of these tests wait for sockets and timers.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Generous: the machine may be busy, and no test measures time.
     testTimeout: 30_000,
     hookTimeout: 30_000,
