@@ -75,7 +75,7 @@ export interface DeviceMachine {
   /** {@link RtcMemory.store}. */
   readonly rtc: { store(address: number, value: number): void };
   /**
-   * Called before each chip operation (sector erase, page program) and each RTC word: pays the time that is owed, waits
+   * Called before each chip operation (sector erase, page program; not in a run of pages) and each RTC word: pays the time that is owed, waits
    * while the device is paused. `undefined`: go on at once.
    */
   readonly settle: () => Promise<void> | undefined;
@@ -83,7 +83,10 @@ export interface DeviceMachine {
   readonly breathe?: (steps: number) => Promise<void>;
 }
 
-/** Runs a generator of requests on the chip: a sector write becomes sixteen page programs with a pause before each. */
+/**
+ * Runs a generator of requests on the chip: a sector write becomes sixteen page programs with a pause before each, or where
+ * nobody could tell ({@link RomSpi.writeRun}) one without.
+ */
 export async function driveRequests<T>(requests: Requests<T>, machine: DeviceMachine): Promise<T> {
   try {
     return await driveAll(requests, machine);

@@ -14,6 +14,9 @@ export interface Alterations {
   readonly bootloader?: ((options: EbootOptions) => Requests<EbootEnd>) | undefined;
   /** What the names in a manifest stand for, besides those of `--sketch`. */
   readonly sketches?: Readonly<Record<string, SketchFactory>> | undefined;
-  /** The firmware's `Update`. */
+  /**
+   * The firmware's `Update`. It erases and programs by `eraseSectorNow` and `writeNow` of its flash; web uploads come by
+   * `writeNow`, `write`, and where much has come at once by `writePieces`, which calls `write` with all of it.
+   */
   readonly updater?: ((ports: UpdaterPorts, options: UpdaterOptions, chip: NorFlash) => Updater) | undefined;
 }

@@ -62,7 +62,7 @@ export class VirtualClock implements DeviceClock {
   }
 
   get neverSettles(): boolean {
-    return !this.pace.paused && this.pace.speed >= 1;
+    return !this.pace.paused && this.pace.speed >= 1 && this.toShow < SHORTEST_WAIT_US;
   }
 
   spend(us: number): void {

@@ -68,7 +68,7 @@ export class EspFlash extends SdkFlash {
     return await this.eraseSectorNow(sector);
   }
 
-  /** {@link EspClass.flashEraseSector} without a promise when there is nothing to wait for. */
+  /** {@link EspFlash.flashEraseSector} without a promise when there is nothing to wait for. */
   eraseSectorNow(sector: number): boolean | Promise<boolean> {
     return isOk(this.erase(sector));
   }
@@ -85,7 +85,7 @@ export class EspFlash extends SdkFlash {
     return (await this.writeUnaligned(address, data)) === data.length;
   }
 
-  /** {@link EspClass.flashWrite} from an aligned place in RAM, without a promise when there is nothing to wait for. */
+  /** {@link EspFlash.flashWrite} from an aligned place in RAM, without a promise when there is nothing to wait for. */
   writeNow(address: number, data: Uint8Array): boolean | Promise<boolean> {
     const isWords = data.length > 0 && ((address | data.length) & 3) === 0;
     return isWords ? this.writeWords(address, data) : this.flashWrite(address, data);

@@ -58,7 +58,8 @@ export interface TcpConnection {
   peek(max: number): Uint8Array;
   /**
    * Where there is more than the window: all that has come and lies in one piece, for a reader that goes through it byte by
-   * byte, to whom the window makes no difference. It takes what it has used with {@link TcpConnection.skip}.
+   * byte, to whom the window makes no difference. It takes what it has used with {@link TcpConnection.skip}, which a
+   * connection that has this has, too.
    */
   peekAhead?(): Uint8Array;
   /** Takes bytes that `peekAhead` gave. */

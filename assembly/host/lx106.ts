@@ -87,7 +87,11 @@ export interface Lx106 {
   /** As `readBytes`, into `target`, as many bytes as it has. */
   readInto(address: number, target: Uint8Array): void;
   writeBytes(address: number, data: Uint8Array): void;
-  /** A live view of DRAM, where no decoded code is. */
+  /**
+   * A live view of DRAM, where no decoded code is: good as long as the core, and changed by whatever it executes.
+   *
+   * @throws RangeError for a range outside DRAM
+   */
   view(address: number, length: number): Uint8Array;
   /** All of RAM (DRAM 98,304 bytes, IRAM 65,536); what was decoded stays where the bytes are the same. */
   writeRam(dram: Uint8Array, iram: Uint8Array): void;

@@ -106,7 +106,7 @@ export class BootRun {
 
   /** eboot's RAM, as it is now; made when first needed, unless it was given. */
   get ram(): Ram | undefined {
-    this.fetchRam?.();
+    this.refreshRam();
     if (this.held) {
       this.ownRam ??= new Ram();
       this.ownRam.restore(this.held);
@@ -118,6 +118,11 @@ export class BootRun {
   set ram(ram: Ram | undefined) {
     this.ownRam = ram;
     this.held = undefined;
+  }
+
+  /** Brings the RAM that it was given up to date, in the middle of executed code. */
+  refreshRam(): void {
+    this.fetchRam?.();
   }
 
   /** Gives it RAM of this content. @param scratch where that is put if anybody wants to see it */
@@ -358,25 +363,28 @@ export class BootRun {
     const { entry, start, execute, watchdog } = run;
     const { rstCause, strap } = start;
     const spi = new RomSpi(chip);
-    // No spread operator: that took longer than all the rest.
-    const { end, held } = recall.finish({
-      chip,
-      rtc,
-      held: this.held!,
-      entry,
-      start,
-      execute,
-      watchdog,
-      load: () => {
-        const ram = this.someRam();
-        this.parts.sectors.rom(chip, rstCause, strap, ram);
-        return ram;
-      },
-      perform: (request) => this.perform(spi, request),
-    });
-    this.fetchRam = undefined;
-    this.held = held;
-    return end;
+    try {
+      // No spread operator: that took longer than all the rest.
+      const { end, held } = recall.finish({
+        chip,
+        rtc,
+        held: this.held!,
+        entry,
+        start,
+        execute,
+        watchdog,
+        load: () => {
+          const ram = this.someRam();
+          this.parts.sectors.rom(chip, rstCause, strap, ram);
+          return ram;
+        },
+        perform: (request) => this.perform(spi, request),
+      });
+      this.held = held;
+      return end;
+    } finally {
+      this.fetchRam = undefined;
+    }
   }
 
   private *drive<T>(step: boolean, requests: Requests<T>): Generator<Operation, T> {

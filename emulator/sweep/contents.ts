@@ -25,6 +25,7 @@ export class Contents {
   /** The next content with the same CRC, or -1. */
   private readonly chain = new Int32Array(MAX_CONTENTS).fill(-1);
   private readonly free: number[] = [];
+  /** Made in the scopes that are open, or given up meanwhile by {@link Contents.disownLater}. */
   private readonly fresh: number[] = [];
   private readonly marks: number[] = [];
   private readonly partials = new Map<number, number>();

@@ -161,10 +161,11 @@ export class Engine {
   /** After a loss of power RAM is noise, which the model never looks at; other bootloaders get some that is always the same. */
   private giveRam(run: BootRun, kind: PowerKind, ram: Ram | undefined): void {
     const { recall } = this.world.parts;
-    if (!ram) return;
+    const survived = kind === 'power-cut' ? undefined : ram;
+    if (!recall && !survived) return;
     this.scratchRam ??= new Ram();
-    if (recall) run.holdRam(kind === 'power-cut' ? this.unknownRam(recall) : recall.hold(ram), this.scratchRam);
-    else if (kind !== 'power-cut') run.ram = copyRam(ram, this.scratchRam);
+    if (recall) run.holdRam(survived ? recall.hold(survived) : this.unknownRam(recall), this.scratchRam);
+    else if (survived) run.ram = copyRam(survived, this.scratchRam);
   }
 
   private unknownRam(recall: Recall): HeldRam {

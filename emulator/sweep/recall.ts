@@ -18,7 +18,7 @@ import type { BranchChip } from './branch-chip.ts';
 import type { Contents } from './contents.ts';
 import type { RtcImage } from './rtc-image.ts';
 
-/** What all that is remembered may take, mostly RAM: 160 KiB each. With more, all is forgotten. */
+/** What all that is remembered may take: RAM, 160 KiB each, and contents of sectors. With more, all is forgotten. */
 const LIMIT_BYTES = 64 * 1024 * 1024;
 /** A deed with its request and numbers, about. */
 const DEED_BYTES = 256;
@@ -338,6 +338,7 @@ export class Recall {
     if (this.owned.has(content)) return;
     this.owned.add(content);
     this.contents.own(content);
+    this.bytes += SECTOR_BYTES;
   }
 
   private forgetAll(): void {

@@ -99,6 +99,7 @@ export class Trunk {
     const { run, steps } = this.live;
     this.ramAfter = copyRam(run.ram!, this.ramAfter === this.ramBefore ? undefined : this.ramAfter);
     const next = steps.next();
+    run.refreshRam();
     if (this.boundary < this.world.operations.length) this.expect(next, this.world.operations.at(this.boundary));
   }
 
@@ -119,7 +120,7 @@ export class Trunk {
     run.ram = ram;
     run.faithful = true;
     run.finish('power-on');
-    return ram;
+    return run.ram!;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The update server with clients on the simulated network: spec chapter 04 §9–§12 and the rows of §26 about it. */
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { layoutByName } from '../../flash/layouts.ts';
 import { UPDATE_PAGE } from '../../ota-services/http-update-server/page.ts';
 import {
@@ -18,6 +18,7 @@ import {
   upload,
 } from '../support/http-bench.ts';
 import { imageByRule, latin1, toBytes } from '../support/transcript.ts';
+import { faultAt } from '../support/updater.ts';
 
 const SUCCESS_BODY = '<META http-equiv="refresh" content="15;URL=/">Update Success! Rebooting...';
 const ANY_ORIGIN = 'Access-Control-Allow-Headers: *\r\nAccess-Control-Allow-Origin: *\r\n';
@@ -528,5 +529,74 @@ describe('invariant: staged bytes, sizes and answers do not depend on how the re
       }),
       { numRuns: 25 },
     );
+  });
+});
+
+describe('invariant: pieces that have come together do what they do one by one', () => {
+  const large = imageByRule(100_000);
+  /** The whole story of one request, with a window of so many bytes. */
+  async function story(
+    windowBytes: number,
+    options: HttpBenchOptions,
+    request: string,
+    end: 'fin' | 'rst' | undefined,
+  ) {
+    const bench = new HttpBench({ ...quiet, ...options, network: { windowBytes } });
+    const pieces = vi.spyOn(bench.updater, 'writePieces');
+    const peer = await bench.connect();
+    peer.write(request);
+    if (end === 'fin') peer.end();
+    await bench.advance(end === 'rst' ? 40 : 2000);
+    if (end === 'rst') peer.reset();
+    await bench.advance(20_000);
+    const flash = bench.flashEvents.map(({ type, address, length }) => `${type} ${address} ${length}`);
+    const told = bench.events
+      .filter(({ type }) => type.startsWith('update.') || type.startsWith('http.'))
+      .map(({ atMs: _at, ...event }) => JSON.stringify(event).replace(/"peer":"[^"]*"/, ''));
+    const uploads = told.filter((line) => !line.includes('update.progress') && !(end && line.includes('aborted')));
+    const cells = latin1(bench.chip.peek(0, 0x400000));
+    return {
+      // How far an upload had come when it broke off depends on what was on its way.
+      seen: { text: peer.text, uploads, commands: bench.commands, printed: bench.printed, crash: bench.crash },
+      flash: end ? [] : flash,
+      cells: end ? '' : cells,
+      together: pieces.mock.calls.length,
+    };
+  }
+
+  /** Faults count, so each run needs its own. */
+  type Setting = () => HttpBenchOptions;
+  const plain: Setting = () => ({});
+  const refused: Setting = () => secured;
+
+  test.each<[string, Setting, string, ('fin' | 'rst')?]>([
+    ['a sketch', plain, upload(large)],
+    ['a file system', plain, upload(large, 'filesystem')],
+    ['not a sketch', plain, upload(imageByRule(100_000, [0, 1, 3, 0x40]))],
+    ['without credentials', refused, upload(large, 'firmware', { path: '/firmware' })],
+    ['an erase that fails', () => ({ faults: faultAt('erase', 9) }), upload(large)],
+    ['a page that fails', () => ({ faults: faultAt('program', 77) }), upload(large)],
+    ['more than there is room for', () => ({ sketchBytes: 2_000_000 }), upload(imageByRule(120_000))],
+    ['a file system that nobody has', () => ({ layout: layoutByName('4m') }), upload(large, 'filesystem')],
+    ['two files', plain, post(formBody([filePart(large), filePart(imageByRule(30_000), 'x')]))],
+    ['a FIN behind it', plain, upload(large), 'fin'],
+    ['a FIN inside', plain, upload(large).slice(0, 70_000), 'fin'],
+    ['a RST inside', plain, upload(large).slice(0, 70_000), 'rst'],
+  ])('%s', async (_what, setting, request, end) => {
+    const wide = await story(0x10000, setting(), request, end);
+    const narrow = await story(2144, setting(), request, end);
+    expect(narrow.together).toBe(0);
+    expect(wide.together > 0).toBe(setting !== refused);
+    expect(wide.seen).toEqual(narrow.seen);
+    expect(wide.flash).toEqual(narrow.flash);
+    expect(wide.cells === narrow.cells, 'the chip').toBe(true);
+  });
+
+  test('with serial debug there is a dot for each piece, so they come one by one', async () => {
+    const bench = new HttpBench({ network: { windowBytes: 0x10000 } });
+    const pieces = vi.spyOn(bench.updater, 'writePieces');
+    await bench.ask(upload(large));
+    expect(pieces).not.toHaveBeenCalled();
+    expect(bench.printed).toContain(`Update: fw.bin\n${'.'.repeat(Math.ceil(100_000 / 2048))}Update Success`);
   });
 });

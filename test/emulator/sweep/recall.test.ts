@@ -15,6 +15,7 @@ import { runReference } from '../../../emulator/sweep/reference.ts';
 import type { Reference } from '../../../emulator/sweep/reference-data.ts';
 import { formatSchedule } from '../../../emulator/sweep/schedule.ts';
 import { SLOT_OLD, SLOT_TRIAL } from '../../../emulator/sweep/slots.ts';
+import { Trunk } from '../../../emulator/sweep/trunk.ts';
 import { World } from '../../../emulator/sweep/world.ts';
 import { EMBEDDED_IN_APP, embedLengthAndCrc } from '../../../flash/image-assemble.ts';
 import { miniEboot } from '../../support/mini-eboot.ts';
@@ -90,6 +91,59 @@ describe('invariant: a sweep of executed code comes to the same', () => {
     const two: Partial<Plan> = { depth: 2, kinds: ['reset'], secondKinds: ['power-cut', 'reset'], points: ['before'] };
     expect(sweep(64 * 1024 * 1024, two, 23).found).toEqual(sweep(undefined, two, 23).found);
   });
+});
+
+describe('RAM in the middle of an executed copy', () => {
+  const bank = (ram: Ram | undefined): string => Buffer.from(ram!.dram).toString('latin1') + ram!.iram.join();
+
+  test.each([64 * 1024 * 1024, undefined])(
+    'is the same after going back, and holds the sector that is about to be programmed (limit %s)',
+    (limitBytes) => {
+      const world = worldOf(nativeBootloader(FLASH_ID), limitBytes);
+      const trunk = new Trunk(world);
+      const first = world.operations.find('copy', 0);
+      const boundaries = Array.from({ length: 60 }, (_, i) => first + 1 + i);
+      const walk = () =>
+        boundaries.map((boundary) => {
+          trunk.advanceTo(boundary);
+          return [bank(trunk.ramBefore), bank(trunk.ramAfter)];
+        });
+      const there = walk();
+      trunk.rewind();
+      for (const boundary of boundaries) {
+        trunk.advanceTo(boundary);
+        const next = world.operations.at(boundary);
+        // It is read before it is erased.
+        const { data } = next.kind === 'erase' ? world.operations.at(boundary + 1) : next;
+        expect(Buffer.from(trunk.ramBefore!.dram).includes(Buffer.from(data)), `before operation ${boundary}`).toBe(
+          true,
+        );
+      }
+      trunk.rewind();
+      expect(walk().every(([before, after], i) => before === there[i]![0] && after === there[i]![1])).toBe(true);
+    },
+  );
+});
+
+test('reads of ever other contents are forgotten before a sweep has no room for contents', () => {
+  const reads: Bootloader = function* ({ ram }) {
+    yield { op: 'read', address: 5 * SECTOR_BYTES, length: 64, target: ram.view(DRAM_BASE, 64) };
+    ram.view(DRAM_BASE, 64).fill(0);
+    return { outcome: 'reset', code: 1 };
+  };
+  const world = worldOf(reads, 4 * 1024 * 1024);
+  const chip = world.chip(SLOT_TRIAL);
+  for (let i = 0; i < 5000; i++) {
+    world.contents.open();
+    chip.become(world.chip(SLOT_OLD));
+    chip.eraseSector(5);
+    chip.programPage(5 * SECTOR_BYTES, Uint8Array.of(i & 0xff, i >> 8));
+    const rtc = world.rtc();
+    rtc.load(reference.rtc);
+    world.boot(chip, rtc).finish('external');
+    world.contents.close();
+    expect(world.contents.size).toBeLessThan(3000);
+  }
 });
 
 /** What a bootloader of random habits does; every word that it sees may change its mind. */
