@@ -8,8 +8,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     pool: 'threads',
-    // By itself Vitest leaves one of two CPUs alone, but half of these tests wait for sockets and timers.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // By itself Vitest leaves a CPU alone, but half of these tests wait for sockets and timers.
+    maxWorkers: availableParallelism() + 1,
     // Generous: the machine may be busy, and no test measures time.
     testTimeout: 30_000,
     hookTimeout: 30_000,
@@ -25,7 +25,6 @@ export default defineConfig({
           name: 'peers',
           include: ['test/peers/**/*.test.ts'],
           testTimeout: 120_000,
-          fileParallelism: false,
           retry: 1,
         },
       },
