@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     pool: 'threads',
     // By itself Vitest leaves a CPU alone, but half of these tests wait for sockets and timers.
-    maxWorkers: availableParallelism() + 1,
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Generous: the machine may be busy, and no test measures time.
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -42,9 +42,16 @@ export function makeDeviceNetwork(options: {
   const chosen = { udp: new Map<number, number>(), tcp: new Map<number, number>() };
   return {
     simulated: undefined,
-    forDevice: (life) => stable(real.forDevice(life), chosen, fail),
+    forDevice: (life) => stable(real.forDevice(life), life, chosen, fail),
   };
 }
+
+/** How long a port that the system chose earlier is waited for, and how often it is tried. */
+const RETAKE_MS = 5000;
+const RETAKE_PAUSE_MS = 50;
+
+const isInUse = (error: unknown): boolean =>
+  error instanceof Error && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'EADDRINUSE';
 
 type Chosen = Record<'udp' | 'tcp', Map<number, number>>;
 
@@ -52,8 +59,20 @@ type Chosen = Record<'udp' | 'tcp', Map<number, number>>;
  * Keeps the ports of a device the same from one life to the next: the n-th socket of a life that asks for port 0 gets what
  * the n-th got before. Uploaders that were told a port must find it again after the restart.
  */
-function stable(network: Network, chosen: Chosen, fail: (error: ListenError) => void): Network {
+function stable(network: Network, life: Life, chosen: Chosen, fail: (error: ListenError) => void): Network {
   const asked = { udp: 0, tcp: 0 };
+  /** While the device was off, the system may have lent the port to somebody else, who mostly is soon gone. */
+  const retake = async <S>(bind: () => Promise<S>): Promise<S> => {
+    const until = performance.now() + RETAKE_MS;
+    for (;;) {
+      try {
+        return await bind();
+      } catch (error) {
+        if (!isInUse(error) || performance.now() > until) throw error;
+      }
+      await life.guard(new Promise((resolve) => setTimeout(resolve, RETAKE_PAUSE_MS)));
+    }
+  };
   const open = async <S extends { readonly local: { readonly port: number } }>(
     kind: 'udp' | 'tcp',
     port: number,
@@ -61,7 +80,8 @@ function stable(network: Network, chosen: Chosen, fail: (error: ListenError) => 
   ): Promise<S> => {
     const index = port === 0 ? asked[kind]++ : -1;
     try {
-      const socket = await bind(chosen[kind].get(index) ?? port);
+      const before = chosen[kind].get(index);
+      const socket = before === undefined ? await bind(port) : await retake(() => bind(before));
       if (index >= 0) chosen[kind].set(index, socket.local.port);
       return socket;
     } catch (error) {

@@ -1,5 +1,6 @@
 /** An uploader that nobody here wrote: npm `esp-ota` (MIT), on real sockets, against the device. */
 
+import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -60,6 +61,19 @@ describe.each([undefined, 'secret'])('esp-ota, password %s', (password) => {
     await started;
     expectBytes(device.flash.read(0x200000, bytes.length), bytes);
   });
+});
+
+test('a port that the system chose, and lent to another program meanwhile, is waited for', async () => {
+  device = await createDevice({ ota: { port: 0 }, http: { port: 0 }, image: image('1.0') });
+  await device.powerOn();
+  const { port } = device.address.ota!;
+  await device.powerOff();
+  const other = createSocket('udp4');
+  await new Promise<void>((resolve) => other.bind(port, '127.0.0.1', resolve));
+  const started = device.powerOn();
+  setTimeout(() => other.close(), 300);
+  expect(await started).toEqual({ state: 'running' });
+  expect(device.address.ota!.port).toBe(port);
 });
 
 test('twenty uploads in a row: none hangs, and the port stays the same', async () => {
